@@ -1,0 +1,395 @@
+//! Frames stated by the BPF programs: facts, never conclusions.
+//!
+//! Identities (`sock`, `pipe`, `head`) are numbers unique within a trace: `cpu << 48 | seq` of the
+//! frame that introduced them.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Frame kinds of the kernel half.
+pub mod kind {
+    /// [`super::OpEnter`]
+    pub const OP_ENTER: u16 = 1;
+    /// [`super::OpExit`]
+    pub const OP_EXIT: u16 = 2;
+    /// [`super::Sock`]
+    pub const SOCK: u16 = 3;
+    /// [`super::SockEnd`]
+    pub const SOCK_END: u16 = 4;
+    /// [`super::Head`]
+    pub const HEAD: u16 = 5;
+    /// [`super::HeadLen`]
+    pub const HEAD_LEN: u16 = 6;
+    /// [`super::HeadFree`]
+    pub const HEAD_FREE: u16 = 7;
+    /// [`super::Ack`]
+    pub const ACK: u16 = 8;
+    /// [`super::Retransmit`]
+    pub const RETRANSMIT: u16 = 9;
+    /// [`super::Extent`]
+    pub const EXTENT: u16 = 10;
+    /// [`super::Pipe`]
+    pub const PIPE: u16 = 11;
+    /// [`super::Path`]
+    pub const PATH: u16 = 12;
+    /// [`super::Proc`]
+    pub const PROC: u16 = 13;
+    /// [`super::MapFull`]
+    pub const MAP_FULL: u16 = 14;
+}
+
+/// Values of [`OpEnter::op`].
+pub mod op {
+    /// `sendfile(2)`
+    pub const SENDFILE: u8 = 1;
+    /// `splice(2)`
+    pub const SPLICE: u8 = 2;
+    /// `tee(2)`
+    pub const TEE: u8 = 3;
+}
+
+/// Values of [`OpEnter::src_kind`] and [`OpEnter::dst_kind`].
+pub mod end {
+    /// Not looked at, or none of the others.
+    pub const OTHER: u8 = 0;
+    /// Regular file or block device: page cache.
+    pub const FILE: u8 = 1;
+    /// A pipe; the id is in `src`/`dst`, 0 when it is not tracked.
+    pub const PIPE: u8 = 2;
+    /// A socket; the id is in `src`/`dst`, 0 when it is not tracked.
+    pub const SOCK: u8 = 3;
+}
+
+/// Bits of [`OpEnter::flags`].
+pub mod op_flag {
+    /// The task passed the filters and the operation lends file pages: it opens a transfer.
+    pub const OPENS: u8 = 1;
+    /// The file is open with O_DIRECT: `copy_splice_read()`.
+    pub const DIRECT: u8 = 2;
+    /// The socket's route has no NETIF_F_SG: `tcp_sendmsg_locked()` copies.
+    pub const NO_SG: u8 = 4;
+    /// The socket has an upper-layer protocol (kTLS, ...): frags do not show the file's pages.
+    pub const ULP: u8 = 8;
+    /// `file->f_op->splice_read` is `copy_splice_read()`.
+    pub const COPY_READ: u8 = 16;
+    /// The output file or SPLICE_F_NONBLOCK makes the call non-blocking.
+    pub const NONBLOCK: u8 = 32;
+}
+
+/// A zero-copy system call was entered.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct OpEnter {
+    /// `op::*`
+    pub op: u8,
+    /// `end::*`
+    pub src_kind: u8,
+    /// `end::*`
+    pub dst_kind: u8,
+    /// `op_flag::*`
+    pub flags: u8,
+    /// `super_block.s_dev` of a file source (kernel encoding: major << 20 | minor).
+    pub dev: u32,
+    /// `inode.i_ino` of a file source.
+    pub ino: u64,
+    /// Pipe or socket id of the source.
+    pub src: u64,
+    /// Pipe or socket id of the destination.
+    pub dst: u64,
+    /// File offset in bytes, or the pipe's `tail` (slot number).
+    pub src_pos: u64,
+    /// TCP: `tcp_sock.write_seq`. Pipe: `head` (slot number).
+    pub dst_pos: u64,
+    /// Pipe source: `offset` of the buffer at `tail`, bytes within its page.
+    pub src_off: u32,
+    /// Pipe source: `head` at the same moment.
+    pub src_head: u32,
+    /// Bytes asked for.
+    pub count: u64,
+    /// `bpf_get_current_cgroup_id()`
+    pub cgroup: u64,
+    /// Name of the task, NUL-padded, hostile.
+    pub comm: [u8; 16],
+}
+
+/// The system call of the same task (`Header::task`) returned.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct OpExit {
+    /// Bytes moved, or a negative errno.
+    pub ret: i64,
+    /// Pipe source: `tail` now.
+    pub src_pos: u64,
+    /// TCP: `write_seq` now. Pipe: `head` now.
+    pub dst_pos: u64,
+    /// Pipe source: `offset` of the buffer at `tail` now; 0 when the pipe is empty.
+    pub src_off: u32,
+    /// Pipe source: `head` now.
+    pub src_head: u32,
+}
+
+/// A socket is tracked from now on. Its identity is stated once and never refreshed: ports are
+/// zeroed by `inet_put_port()` before a dying socket's last tracepoints.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Sock {
+    /// This socket's id.
+    pub sock: u64,
+    /// `sk->__sk_common.skc_cookie`; 0 when the kernel has not made one.
+    pub cookie: u64,
+    /// AF_*
+    pub family: u16,
+    /// IPPROTO_*; 0 for AF_UNIX.
+    pub proto: u16,
+    /// SOCK_*
+    pub sock_type: u16,
+    /// Local port, host order.
+    pub lport: u16,
+    /// Remote port, host order.
+    pub rport: u16,
+    /// Bytes valid in `name`.
+    pub name_len: u16,
+    /// TCP: `snd_una` at this moment.
+    pub snd_una: u32,
+    /// IPv4 in the first four bytes, or IPv6; network order.
+    pub laddr: [u8; 16],
+    /// As `laddr`.
+    pub raddr: [u8; 16],
+    /// AF_UNIX: `sun_path` of this socket or, if unbound, of its peer; hostile.
+    pub name: [u8; 108],
+    /// 1 when `name` is the peer's.
+    pub name_is_peer: u32,
+}
+
+/// Values of [`SockEnd::why`].
+pub mod sock_end {
+    /// `tcp:tcp_receive_reset`: the peer reset the connection.
+    pub const RESET: u32 = 1;
+    /// `sock:inet_sock_set_state` to TCP_CLOSE: nothing unsent will ever be sent.
+    pub const CLOSE: u32 = 2;
+    /// `__sk_destruct()` freed the socket.
+    pub const FREED: u32 = 3;
+}
+
+/// A tracked socket reached an end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct SockEnd {
+    /// Socket id.
+    pub sock: u64,
+    /// `sock_end::*`
+    pub why: u32,
+    /// TCP: `snd_una` at this moment (not for `FREED`).
+    pub snd_una: u32,
+}
+
+/// Bits of [`Head::flags`].
+pub mod head_flag {
+    /// Handed to a loopback device.
+    pub const LOOPBACK: u32 = 1;
+    /// Learned at `net_dev_start_xmit` and not before: a software GSO segment.
+    pub const SEGMENT: u32 = 2;
+    /// `seq` is meaningful (TCP).
+    pub const SEQ: u32 = 4;
+    /// The id is known already; this replaces its range.
+    pub const AGAIN: u32 = 8;
+    /// Learned in the moment before its free (AF_UNIX).
+    pub const AT_FREE: u32 = 16;
+}
+
+/// An skb head (`skb->head`, where `skb_shared_info` lives) with paged data of a tracked socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Head {
+    /// This head's id.
+    pub head: u64,
+    /// Socket id.
+    pub sock: u64,
+    /// TCP: sequence number of the first byte in the frags.
+    pub seq: u32,
+    /// Bytes in the frags (`skb->data_len`).
+    pub len: u32,
+    /// `head_flag::*`
+    pub flags: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// The frags of a known head now hold `len` bytes from its first byte on: the receive side merged
+/// a neighbour into it (`skb_try_coalesce()`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct HeadLen {
+    /// Head id.
+    pub head: u64,
+    /// Bytes in the frags.
+    pub len: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// Bits of [`HeadFree::flags`].
+pub mod free_flag {
+    /// `snd_una` is meaningful.
+    pub const UNA: u32 = 1;
+    /// A local socket had received it.
+    pub const RX: u32 = 2;
+    /// ... and that socket's receive side was shut down by then.
+    pub const RX_SHUT: u32 = 4;
+    /// ... and it had arrived out of order.
+    pub const RX_OOO: u32 = 8;
+    /// ... and somebody splices from that socket: frags may live on in a pipe.
+    pub const RX_SPLICED: u32 = 16;
+    /// `skb:kfree_skb`: dropped.
+    pub const DROPPED: u32 = 32;
+    /// The free itself was missed; the memory turned up as another head.
+    pub const REUSED: u32 = 64;
+    /// Frags were moved away (`nr_frags == 0`): nothing was released here.
+    pub const MOVED: u32 = 128;
+}
+
+/// `skb_free_head()`: the head is freed, its frags were dropped just before by
+/// `skb_release_data()`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct HeadFree {
+    /// Head id.
+    pub head: u64,
+    /// Bytes its frags held, read again at the free.
+    pub len: u32,
+    /// TCP: sender's `snd_una` at the free.
+    pub snd_una: u32,
+    /// `free_flag::*`
+    pub flags: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// A tracked TCP socket is about to process an acknowledgement (`tcp:tcp_probe`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Ack {
+    /// Socket id.
+    pub sock: u64,
+    /// Everything before this sequence number is acknowledged.
+    pub una: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// `tcp:tcp_retransmit_skb`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Retransmit {
+    /// Socket id.
+    pub sock: u64,
+    /// First sequence number retransmitted.
+    pub seq: u32,
+    /// One past the last.
+    pub end: u32,
+}
+
+/// A run of file bytes in a head's frags. Stated for sockets without sequence numbers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Extent {
+    /// Head id.
+    pub head: u64,
+    /// `inode.i_ino`
+    pub ino: u64,
+    /// File offset, bytes.
+    pub off: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// Bytes.
+    pub len: u32,
+}
+
+/// Values of [`Pipe::why`].
+pub mod pipe_why {
+    /// A read-family system call on the pipe returned.
+    pub const READ: u32 = 1;
+    /// `free_pipe_info()`: every end is closed.
+    pub const FREED: u32 = 2;
+    /// `pipe_resize_ring()`: slot numbers start again at `tail`.
+    pub const RESIZED: u32 = 3;
+}
+
+/// Where a tracked pipe stands.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Pipe {
+    /// Pipe id.
+    pub pipe: u64,
+    /// Next slot to fill.
+    pub head: u32,
+    /// Next slot to drain.
+    pub tail: u32,
+    /// `offset` of the buffer at `tail`; 0 when empty.
+    pub off: u32,
+    /// `pipe_why::*`
+    pub why: u32,
+}
+
+/// Bytes of [`Path::text`].
+pub const PATH_TEXT: usize = 768;
+
+/// Where a file was found, once per inode: names from the file up to the root, each followed by a
+/// NUL, hostile.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Path {
+    /// `inode.i_ino`
+    pub ino: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// Bytes used in `text`.
+    pub used: u32,
+    /// 1 when the walk reached the root of the mount tree.
+    pub whole: u32,
+    /// 0.
+    pub pad: u32,
+    /// The names.
+    pub text: [u8; PATH_TEXT],
+}
+
+/// Values of [`Proc::what`].
+pub mod proc_what {
+    /// A followed process forked `pid`.
+    pub const FORK: u32 = 1;
+    /// The last thread of `pid` exits.
+    pub const EXIT: u32 = 2;
+}
+
+/// A filtered process came or went.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Proc {
+    /// Process (tgid).
+    pub pid: u32,
+    /// `proc_what::*`
+    pub what: u32,
+}
+
+/// Values of [`MapFull::map`].
+pub mod full_map {
+    /// Heads: a release could be claimed too early.
+    pub const HEADS: u32 = 1;
+    /// Sockets: transfers on it are not seen.
+    pub const SOCKS: u32 = 2;
+    /// Pipes: transfers into it are not seen.
+    pub const PIPES: u32 = 3;
+    /// Tasks inside a call: the transfer is not seen.
+    pub const OPS: u32 = 4;
+}
+
+/// A map had no room: something about this socket or pipe is not tracked.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct MapFull {
+    /// `full_map::*`
+    pub map: u32,
+    /// 0.
+    pub pad: u32,
+    /// Socket id where known, else 0.
+    pub id: u64,
+}

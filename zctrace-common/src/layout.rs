@@ -1,0 +1,222 @@
+//! Every struct offset the BPF side needs, filled from the running kernel's BTF.
+//!
+//! Rust BPF has no CO-RE. One list makes the struct, its field names and the loader's work list,
+//! so they cannot drift apart.
+
+use bytemuck::{Pod, Zeroable};
+
+/// An offset this kernel does not have.
+pub const MISSING: u32 = u32::MAX;
+
+macro_rules! layout {
+    ($($(#[$doc:meta])* $field:ident = $($ty:literal . $member:literal)|+ $(, $need:ident)?;)*) => {
+        /// Byte offsets of kernel struct members; [`MISSING`] where this kernel has none.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+        pub struct KernelLayout {
+            $($(#[$doc])* pub $field: u32,)*
+            /// `sizeof(struct page)`
+            pub page_size_of: u32,
+            /// `sizeof(struct pipe_buffer)`
+            pub pipe_buf_size: u32,
+            /// `CONFIG_MAX_SKB_FRAGS`
+            pub max_frags: u32,
+            /// System call numbers of this architecture.
+            pub nr_sendfile: u32,
+            /// `splice`
+            pub nr_splice: u32,
+            /// `tee`
+            pub nr_tee: u32,
+            /// `read`
+            pub nr_read: u32,
+            /// `readv`
+            pub nr_readv: u32,
+            /// Offsets of the six arguments in `struct pt_regs`.
+            pub arg: [u32; 6],
+            /// Offset of the system call number in `struct pt_regs`.
+            pub sysnr: u32,
+            /// 0.
+            pub pad: u32,
+        }
+
+        /// What to look up: field, then candidates `(struct, member path)` in order.
+        pub const FIELDS: &[Field] = &[
+            $(Field {
+                name: stringify!($field),
+                at: core::mem::offset_of!(KernelLayout, $field),
+                candidates: &[$(($ty, $member)),+],
+                optional: layout!(@need $($need)?),
+            },)*
+        ];
+    };
+    (@need optional) => { true };
+    (@need) => { false };
+}
+
+/// One entry of [`FIELDS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Name of the field in [`KernelLayout`].
+    pub name: &'static str,
+    /// Its offset in [`KernelLayout`].
+    pub at: usize,
+    /// `(struct, dotted member path)`; the first that exists wins.
+    pub candidates: &'static [(&'static str, &'static str)],
+    /// Without it tracing still works, with less.
+    pub optional: bool,
+}
+
+layout! {
+    /// `skb->head`
+    skb_head = "sk_buff"."head";
+    /// `skb->end`: offset from head
+    skb_end = "sk_buff"."end";
+    /// `skb->data`
+    skb_data = "sk_buff"."data";
+    /// `skb->len`
+    skb_len = "sk_buff"."len";
+    /// `skb->data_len`
+    skb_data_len = "sk_buff"."data_len";
+    /// `skb->sk`
+    skb_sk = "sk_buff"."sk";
+    /// `skb->dev`
+    skb_dev = "sk_buff"."dev";
+    /// `skb->prev`
+    skb_prev = "sk_buff"."prev";
+    /// `skb->cb`
+    skb_cb = "sk_buff"."cb";
+    /// `skb->transport_header`
+    skb_transport = "sk_buff"."transport_header";
+    /// `shinfo->nr_frags`
+    sh_nr_frags = "skb_shared_info"."nr_frags";
+    /// `shinfo->frags`
+    sh_frags = "skb_shared_info"."frags";
+    /// `TCP_SKB_CB->seq`
+    cb_seq = "tcp_skb_cb"."seq";
+    /// `TCP_SKB_CB->end_seq`
+    cb_end_seq = "tcp_skb_cb"."end_seq";
+    /// `dev->flags`
+    dev_flags = "net_device"."flags", optional;
+    /// `page->compound_head` or its successor
+    page_head = "page"."compound_head" | "page"."compound_info";
+    /// `folio->mapping`
+    folio_mapping = "folio"."mapping" | "page"."mapping";
+    /// `folio->index`
+    folio_index = "folio"."index" | "page"."index";
+    /// `mapping->host`
+    mapping_host = "address_space"."host";
+    /// `inode->i_mode`
+    inode_mode = "inode"."i_mode";
+    /// `inode->i_ino`
+    inode_ino = "inode"."i_ino";
+    /// `inode->i_sb`
+    inode_sb = "inode"."i_sb";
+    /// `inode->i_rdev`
+    inode_rdev = "inode"."i_rdev";
+    /// `sb->s_dev`
+    sb_dev = "super_block"."s_dev";
+    /// `task->files`
+    task_files = "task_struct"."files";
+    /// `task->signal`
+    task_signal = "task_struct"."signal";
+    /// `task->tgid`
+    task_tgid = "task_struct"."tgid";
+    /// `task->thread_info.status` (x86: TS_COMPAT)
+    task_status = "task_struct"."thread_info.status", optional;
+    /// `signal->live`
+    signal_live = "signal_struct"."live";
+    /// `files->fdt`
+    files_fdt = "files_struct"."fdt";
+    /// `fdt->fd`
+    fdt_fd = "fdtable"."fd";
+    /// `fdt->max_fds`
+    fdt_max = "fdtable"."max_fds";
+    /// `file->f_inode`
+    file_inode = "file"."f_inode";
+    /// `file->f_mapping`
+    file_mapping = "file"."f_mapping";
+    /// `file->private_data`
+    file_private = "file"."private_data";
+    /// `file->f_pos`
+    file_pos = "file"."f_pos";
+    /// `file->f_flags`
+    file_flags = "file"."f_flags";
+    /// `file->f_op`
+    file_op = "file"."f_op";
+    /// `f_op->splice_read`
+    fop_splice_read = "file_operations"."splice_read";
+    /// `file->f_path.dentry`
+    file_dentry = "file"."f_path.dentry" | "file"."__f_path.dentry";
+    /// `file->f_path.mnt`
+    file_mnt = "file"."f_path.mnt" | "file"."__f_path.mnt";
+    /// `dentry->d_parent`
+    dentry_parent = "dentry"."d_parent";
+    /// `dentry->d_name.name`
+    dentry_name = "dentry"."d_name.name" | "dentry"."__d_name.name";
+    /// `mount->mnt`
+    mount_mnt = "mount"."mnt";
+    /// `mount->mnt_parent`
+    mount_parent = "mount"."mnt_parent";
+    /// `mount->mnt_mountpoint`
+    mount_point = "mount"."mnt_mountpoint";
+    /// `vfsmount->mnt_root`
+    vfsmount_root = "vfsmount"."mnt_root";
+    /// `socket->sk`
+    socket_sk = "socket"."sk";
+    /// `sk->sk_family`
+    sk_family = "sock"."__sk_common.skc_family";
+    /// `sk->sk_state`
+    sk_state = "sock"."__sk_common.skc_state";
+    /// `sk->skc_num`: local port, host order
+    sk_num = "sock"."__sk_common.skc_num";
+    /// `sk->skc_dport`: remote port, network order
+    sk_dport = "sock"."__sk_common.skc_dport";
+    /// `sk->skc_daddr`
+    sk_daddr = "sock"."__sk_common.skc_daddr";
+    /// `sk->skc_rcv_saddr`
+    sk_saddr = "sock"."__sk_common.skc_rcv_saddr";
+    /// `sk->skc_v6_daddr`
+    sk_daddr6 = "sock"."__sk_common.skc_v6_daddr", optional;
+    /// `sk->skc_v6_rcv_saddr`
+    sk_saddr6 = "sock"."__sk_common.skc_v6_rcv_saddr", optional;
+    /// `sk->skc_cookie`
+    sk_cookie = "sock"."__sk_common.skc_cookie";
+    /// `sk->sk_protocol`
+    sk_proto = "sock"."sk_protocol";
+    /// `sk->sk_type`
+    sk_type = "sock"."sk_type";
+    /// `sk->sk_shutdown`
+    sk_shutdown = "sock"."sk_shutdown";
+    /// `sk->sk_receive_queue`
+    sk_rcvq = "sock"."sk_receive_queue";
+    /// `sk->sk_route_caps`
+    sk_route_caps = "sock"."sk_route_caps";
+    /// `tp->write_seq`
+    tcp_write_seq = "tcp_sock"."write_seq";
+    /// `tp->snd_una`
+    tcp_snd_una = "tcp_sock"."snd_una";
+    /// `tp->snd_nxt`
+    tcp_snd_nxt = "tcp_sock"."snd_nxt";
+    /// `tp->rcv_nxt`
+    tcp_rcv_nxt = "tcp_sock"."rcv_nxt";
+    /// `icsk->icsk_ulp_ops`
+    icsk_ulp = "inet_connection_sock"."icsk_ulp_ops", optional;
+    /// `unix_sk(sk)->addr`
+    unix_addr = "unix_sock"."addr", optional;
+    /// `unix_sk(sk)->peer`
+    unix_peer = "unix_sock"."peer", optional;
+    /// `unix_address->len`
+    unix_addr_len = "unix_address"."len", optional;
+    /// `unix_address->name`
+    unix_addr_name = "unix_address"."name", optional;
+    /// `pipe->head`
+    pipe_head = "pipe_inode_info"."head";
+    /// `pipe->tail`
+    pipe_tail = "pipe_inode_info"."tail";
+    /// `pipe->ring_size`
+    pipe_ring = "pipe_inode_info"."ring_size";
+    /// `pipe->bufs`
+    pipe_bufs = "pipe_inode_info"."bufs";
+    /// `buf->offset`
+    buf_offset = "pipe_buffer"."offset";
+}

@@ -1,0 +1,8 @@
+//! zctrace: what happens to page-cache pages between a zero-copy send and the moment the kernel is
+//! really done with them.
+//!
+//! The library is a line of stages: a source yields frames, the recording keeps them verbatim, the
+//! [`engine`] turns them into facts about [`model::Transfer`]s, sinks print those. See
+//! `docs/architecture.md` for who may import whom.
+
+pub mod model;

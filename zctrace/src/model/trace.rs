@@ -1,0 +1,72 @@
+//! The trace as a whole: where it came from and what it missed.
+
+use serde::{Deserialize, Serialize};
+
+/// Header of a trace, as stated by the machine that made it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceInfo {
+    /// `zctrace x.y.z`
+    pub tool: String,
+    /// `uname -r`
+    pub kernel: String,
+    /// CLOCK_MONOTONIC at the start, nanoseconds. 0 in the recorded text; the frame carries it.
+    #[serde(default)]
+    pub start_ns: u64,
+    /// CLOCK_REALTIME at the same moment, nanoseconds.
+    #[serde(default)]
+    pub start_realtime_ns: u64,
+    /// Filters in words.
+    pub filters: Vec<String>,
+    /// Every probe the tool knows.
+    pub probes: Vec<ProbeStatus>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeStatus {
+    /// Tracepoint, `category:name`.
+    pub name: String,
+    /// Attached or not.
+    pub state: ProbeState,
+    /// Why not, or what was lost with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Whether a probe is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeState {
+    /// Running.
+    Attached,
+    /// Not there; `reason` says why.
+    Missing,
+}
+
+/// What was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LossWhat {
+    /// The ring was full.
+    Ring,
+    /// A learning program recursed and was skipped.
+    LearnMiss,
+    /// A free-watching program recursed and was skipped.
+    FreeMiss,
+    /// A kernel map was full.
+    MapFull,
+}
+
+/// Something the tracer could not deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LossLine {
+    /// What.
+    pub what: LossWhat,
+    /// CPU where known.
+    pub cpu: Option<u32>,
+    /// CLOCK_MONOTONIC nanoseconds.
+    pub from_ns: u64,
+    /// CLOCK_MONOTONIC nanoseconds.
+    pub to_ns: u64,
+    /// How many.
+    pub records: u64,
+}

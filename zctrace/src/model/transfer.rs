@@ -1,0 +1,210 @@
+//! One submitted operation that lends pages, and its fate.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+/// `cpu` and `seq` of the frame that stated the submit: unique in a trace, the same on every replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransferId {
+    /// CPU of the submit.
+    pub cpu: u32,
+    /// Its per-CPU sequence number.
+    pub seq: u64,
+}
+
+impl fmt::Display for TransferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.cpu, self.seq)
+    }
+}
+
+/// The interface that lent the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Api {
+    /// `sendfile(2)`
+    Sendfile,
+    /// `splice(2)`
+    Splice,
+}
+
+/// How the last reference was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReleasedBy {
+    /// The peer's acknowledgement freed the last head.
+    Ack,
+    /// The device freed the last head after the acknowledgement, or without one.
+    TxComplete,
+    /// A receiver on this machine read the bytes.
+    ReceiverRead,
+    /// The kernel copied the bytes: the pages were never lent on.
+    Copied,
+    /// The pipe was drained by a copy.
+    PipeDrained,
+    /// A socket or pipe was closed with the bytes in it.
+    Close,
+    /// The peer reset the connection.
+    Reset,
+    /// The network dropped the packet.
+    Drop,
+}
+
+/// Whether step 2 was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Seen.
+    Released,
+    /// Still lent when the trace ended.
+    Held,
+    /// Something that was lost or cannot be observed could have hidden it.
+    Unknown,
+}
+
+/// Whether the bytes changed inside the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Evidence is complete and shows no change.
+    Clean,
+    /// They could have changed.
+    Mutated,
+    /// Evidence is incomplete.
+    Unknown,
+}
+
+/// Why an outcome or a verdict is not certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Records were lost while the window was open.
+    Loss,
+    /// A kernel map was full while the window was open.
+    MapFull,
+    /// A learning program was skipped while the window was open.
+    ProbeSkipped,
+    /// A program that sees frees was skipped; the release may have been missed.
+    FreeMissed,
+    /// The recording ends in the middle.
+    RecordingCut,
+    /// Received out of order on this machine: frags may have moved to a head we do not know.
+    OutOfOrder,
+    /// The local receiver splices: pages may live on in a pipe.
+    ReceiverSpliced,
+    /// Frags moved to a head we do not know.
+    FragsMoved,
+    /// The pipe was resized or its slots do not add up.
+    PipeChanged,
+    /// An upper-layer protocol (kTLS) hides the pages.
+    UpperLayer,
+    /// Nothing watches for mutations in this version.
+    MutationsUnwatched,
+    /// A probe that this claim needs is missing.
+    ProbeMissing,
+    /// The call's return was not seen.
+    ReturnMissed,
+}
+
+/// The file whose pages were lent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileRef {
+    /// Device, kernel encoding (`major << 20 | minor`).
+    pub dev: u32,
+    /// Inode number.
+    pub ino: u64,
+    /// Where it was found, raw bytes, hostile. `None` when no walk succeeded.
+    pub path: Option<Rc<[u8]>>,
+}
+
+/// One end of a socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SockAddr {
+    /// Address and port.
+    Inet(IpAddr, u16),
+    /// `sun_path`, raw bytes, hostile; a leading NUL marks the abstract namespace.
+    Unix(Rc<[u8]>),
+    /// Unnamed.
+    None,
+}
+
+/// A socket's identity, as it was when first seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SockRef {
+    /// The trace's own number for it.
+    pub id: u64,
+    /// The kernel's cookie (`ss -e` shows it), when it has one.
+    pub cookie: Option<u64>,
+    /// AF_*
+    pub family: u16,
+    /// IPPROTO_*, 0 for AF_UNIX.
+    pub proto: u16,
+    /// This end.
+    pub local: SockAddr,
+    /// The other end.
+    pub remote: SockAddr,
+}
+
+/// One submitted operation that lent pages to a socket or pipe. Times are CLOCK_MONOTONIC
+/// nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Unique in the trace.
+    pub id: TransferId,
+    /// Interface.
+    pub api: Api,
+    /// Process.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// Name of the thread at submit, raw bytes without padding, hostile.
+    pub comm: Rc<[u8]>,
+    /// cgroup v2 path, when it could be resolved.
+    pub cgroup: Option<Rc<str>>,
+    /// File.
+    pub file: FileRef,
+    /// File offset of the first byte.
+    pub offset: u64,
+    /// Bytes asked for.
+    pub requested: u64,
+    /// Bytes the call moved.
+    pub bytes: u64,
+    /// The socket the bytes went to; the last one, if several. `None`: they stayed in a pipe.
+    pub socket: Option<Rc<SockRef>>,
+    /// False where the kernel copied.
+    pub zero_copy: bool,
+    /// The operation was entered.
+    pub submit_ns: u64,
+    /// The last call that moved these bytes returned.
+    pub return_ns: Option<u64>,
+    /// The kernel told the application. None of the APIs traced so far does.
+    pub notify_ns: Option<u64>,
+    /// First hand-over to a network device.
+    pub first_xmit_ns: Option<u64>,
+    /// The peer acknowledged the last byte.
+    pub ack_ns: Option<u64>,
+    /// Step 2.
+    pub release_ns: Option<u64>,
+    /// Retransmissions that overlapped these bytes.
+    pub retransmits: u32,
+    /// How step 2 came.
+    pub released_by: Option<ReleasedBy>,
+    /// Whether step 2 was seen.
+    pub outcome: Outcome,
+    /// Whether the bytes changed.
+    pub verdict: Verdict,
+    /// Why not certain; sorted, without repeats.
+    pub reasons: Vec<Reason>,
+}
+
+impl Transfer {
+    /// Release − Submit, nanoseconds; `None` unless released.
+    #[must_use]
+    pub fn gap_ns(&self) -> Option<u64> {
+        Some(self.release_ns?.saturating_sub(self.submit_ns))
+    }
+
+    /// Release − (Notify, else Return), nanoseconds: how long the application believed it was done
+    /// while the pages were still lent. 0 when the pages were released before the call returned.
+    #[must_use]
+    pub fn exposure_ns(&self) -> Option<u64> {
+        let told = self.notify_ns.or(self.return_ns)?;
+        Some(self.release_ns?.saturating_sub(told))
+    }
+}
