@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// `cpu` and `seq` of the frame that stated the submit: unique in a trace, the same on every replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,7 +110,7 @@ pub struct FileRef {
     /// Inode number.
     pub ino: u64,
     /// Where it was found, raw bytes, hostile. `None` when no walk succeeded.
-    pub path: Option<Rc<[u8]>>,
+    pub path: Option<Arc<[u8]>>,
 }
 
 /// One end of a socket.
@@ -119,7 +119,7 @@ pub enum SockAddr {
     /// Address and port.
     Inet(IpAddr, u16),
     /// `sun_path`, raw bytes, hostile; a leading NUL marks the abstract namespace.
-    Unix(Rc<[u8]>),
+    Unix(Arc<[u8]>),
     /// Unnamed.
     None,
 }
@@ -154,9 +154,9 @@ pub struct Transfer {
     /// Thread.
     pub tid: u32,
     /// Name of the thread at submit, raw bytes without padding, hostile.
-    pub comm: Rc<[u8]>,
+    pub comm: Arc<[u8]>,
     /// cgroup v2 path, when it could be resolved.
-    pub cgroup: Option<Rc<str>>,
+    pub cgroup: Option<Arc<str>>,
     /// File.
     pub file: FileRef,
     /// File offset of the first byte.
@@ -166,7 +166,7 @@ pub struct Transfer {
     /// Bytes the call moved.
     pub bytes: u64,
     /// The socket the bytes went to; the last one, if several. `None`: they stayed in a pipe.
-    pub socket: Option<Rc<SockRef>>,
+    pub socket: Option<Arc<SockRef>>,
     /// False where the kernel copied.
     pub zero_copy: bool,
     /// The operation was entered.
