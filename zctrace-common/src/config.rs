@@ -50,12 +50,8 @@ pub struct Config {
     pub comm: [u8; 16],
     /// Functions that free an skb head; all zero: not known, do not filter by call site.
     pub free_head: [Range; 6],
-    /// `free_pipe_info()`
-    pub free_pipe: Range,
-    /// `pipe_resize_ring()`
-    pub resize_pipe: Range,
-    /// `__sk_destruct()`
-    pub free_sock: Range,
+    /// `free_pipe_info()`, which may free by a tail call, and its callers.
+    pub free_pipe: [Range; 4],
     /// Address of `copy_splice_read()`, 0 when not known.
     pub copy_splice_read: u64,
 }

@@ -306,11 +306,13 @@ pub struct Extent {
 
 /// Values of [`Pipe::why`].
 pub mod pipe_why {
+    /// Tracked from now on.
+    pub const NEW: u32 = 0;
     /// A read-family system call on the pipe returned.
     pub const READ: u32 = 1;
     /// `free_pipe_info()`: every end is closed.
     pub const FREED: u32 = 2;
-    /// `pipe_resize_ring()`: slot numbers start again at `tail`.
+    /// `fcntl(F_SETPIPE_SZ)`: `pipe_resize_ring()` numbers the slots anew.
     pub const RESIZED: u32 = 3;
 }
 

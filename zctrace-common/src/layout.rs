@@ -31,12 +31,14 @@ macro_rules! layout {
             pub nr_read: u32,
             /// `readv`
             pub nr_readv: u32,
+            /// `fcntl`
+            pub nr_fcntl: u32,
+            /// This architecture's `O_DIRECT`.
+            pub o_direct: u32,
             /// Offsets of the six arguments in `struct pt_regs`.
             pub arg: [u32; 6],
             /// Offset of the system call number in `struct pt_regs`.
             pub sysnr: u32,
-            /// 0.
-            pub pad: u32,
         }
 
         /// What to look up: field, then candidates `(struct, member path)` in order.
@@ -185,6 +187,10 @@ layout! {
     sk_proto = "sock"."sk_protocol";
     /// `sk->sk_type`
     sk_type = "sock"."sk_type";
+    /// `sk->sk_prot_creator`
+    sk_prot = "sock"."sk_prot_creator" | "sock"."__sk_common.skc_prot";
+    /// `prot->slab`
+    prot_slab = "proto"."slab";
     /// `sk->sk_shutdown`
     sk_shutdown = "sock"."sk_shutdown";
     /// `sk->sk_receive_queue`

@@ -1,0 +1,312 @@
+//! `raw_syscalls:sys_enter` and `sys_exit`: submit, return, and what happens to pipes.
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_cgroup_id,
+    },
+    macros::raw_tracepoint,
+    programs::RawTracePointContext,
+};
+use zctrace_common::{
+    counter::{self, gate},
+    kernel::{OpEnter, OpExit, Pipe, end, full_map, kind, op, op_flag, pipe_why},
+};
+
+use crate::{
+    emit,
+    filter,
+    globals::{cfg_get, off},
+    kread::{self, End},
+    maps::{OPS, OpEnt, PIPES, RX_SPLICE, SOCKS},
+    track::{self, TCP},
+};
+
+const O_NONBLOCK: u32 = 0o4000;
+const SPLICE_F_NONBLOCK: u64 = 2;
+const NETIF_F_SG: u64 = 1;
+const F_SETPIPE_SZ: u64 = 1031;
+
+struct Call {
+    op: u8,
+    fd_in: u64,
+    off_in: u64,
+    fd_out: u64,
+    count: u64,
+    flags: u64,
+}
+
+#[inline(always)]
+fn arg(regs: u64, n: usize) -> u64 {
+    kread::get(regs, crate::globals::load(&raw const crate::globals::LAYOUT.arg[n]))
+}
+
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn zct_sys_enter(ctx: RawTracePointContext) -> i32 {
+    let regs: u64 = ctx.arg(0);
+    let nr: u64 = ctx.arg(1);
+    let nr = nr as u32;
+    if nr == off!(nr_sendfile) {
+        enter(Call {
+            op: op::SENDFILE,
+            fd_in: arg(regs, 1),
+            off_in: arg(regs, 2),
+            fd_out: arg(regs, 0),
+            count: arg(regs, 3),
+            flags: 0,
+        });
+    } else if nr == off!(nr_splice) {
+        enter(Call {
+            op: op::SPLICE,
+            fd_in: arg(regs, 0),
+            off_in: arg(regs, 1),
+            fd_out: arg(regs, 2),
+            count: arg(regs, 4),
+            flags: arg(regs, 5),
+        });
+    } else if nr == off!(nr_tee) {
+        enter(Call {
+            op: op::TEE,
+            fd_in: arg(regs, 0),
+            off_in: 0,
+            fd_out: arg(regs, 1),
+            count: arg(regs, 2),
+            flags: arg(regs, 3),
+        });
+    }
+    0
+}
+
+#[inline(always)]
+fn enter(call: Call) {
+    let task = kread::task();
+    if kread::is_compat(task) {
+        return;
+    }
+    let src = kread::end_of(kread::file_of(task, call.fd_in));
+    let dst = kread::end_of(kread::file_of(task, call.fd_out));
+    let to_pipe = dst.kind == end::PIPE;
+    let opens = src.kind == end::FILE
+        && (to_pipe || (dst.kind == end::SOCK && call.op == op::SENDFILE))
+        && call.op != op::TEE
+        && passes(call.op, src, dst);
+    if src.kind == end::SOCK && to_pipe {
+        // Frags may leave a receive queue for a pipe without their head.
+        if RX_SPLICE.insert(&src.ptr, &1, 0).is_ok() && !emit::gate(gate::RX_SPLICE) {
+            emit::gate_add(gate::RX_SPLICE, 1);
+        }
+    }
+
+    let src_pipe = if src.kind == end::PIPE { track::pipe(src.ptr, false) } else { None };
+    // A pipe that takes lent pages from a file or from a tracked pipe is tracked from then on.
+    let dst_pipe = if to_pipe { track::pipe(dst.ptr, opens || src_pipe.is_some()) } else { None };
+    if !opens && src_pipe.is_none() && dst_pipe.is_none() {
+        return;
+    }
+    submit(&call, src, dst, opens, src_pipe, dst_pipe);
+}
+
+#[inline(always)]
+fn passes(op: u8, src: End, dst: End) -> bool {
+    if cfg_get!(ops) & (1 << op) == 0 || !filter::task() {
+        return false;
+    }
+    if dst.kind == end::SOCK && !filter::sock(dst.ptr) {
+        return false;
+    }
+    let (dev, ino) = kread::identity(src.ptr);
+    filter::file(dev, ino)
+}
+
+#[inline(always)]
+fn submit(
+    call: &Call,
+    src: End,
+    dst: End,
+    opens: bool,
+    src_pipe: Option<*mut crate::maps::PipeEnt>,
+    dst_pipe: Option<*mut crate::maps::PipeEnt>,
+) {
+    let mut body = OpEnter {
+        op: call.op,
+        src_kind: src.kind,
+        dst_kind: dst.kind,
+        count: call.count,
+        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        comm: bpf_get_current_comm().unwrap_or_default(),
+        ..OpEnter::default()
+    };
+    let mut flags = if opens { op_flag::OPENS } else { 0 };
+    if call.flags & SPLICE_F_NONBLOCK != 0 || kread::get::<u32>(dst.file, off!(file_flags)) & O_NONBLOCK != 0 {
+        flags |= op_flag::NONBLOCK;
+    }
+    if src.kind == end::FILE {
+        (body.dev, body.ino) = kread::identity(src.ptr);
+        body.src_pos = if call.off_in != 0 { kread::user(call.off_in) } else { kread::get(src.file, off!(file_pos)) };
+        if kread::get::<u32>(src.file, off!(file_flags)) & off!(o_direct) != 0 {
+            flags |= op_flag::DIRECT;
+        }
+        let copy = cfg_get!(copy_splice_read);
+        if copy != 0 {
+            let fop: u64 = kread::get(src.file, off!(file_op));
+            if kread::get::<u64>(fop, off!(fop_splice_read)) == copy {
+                flags |= op_flag::COPY_READ;
+            }
+        }
+        if opens {
+            track::path(src.file);
+        }
+    }
+    if let Some(ent) = src_pipe {
+        let pos = kread::pipe_pos(src.ptr);
+        body.src = unsafe { (*ent).id };
+        body.src_pos = u64::from(pos.tail);
+        body.src_off = pos.off;
+        body.src_head = pos.head;
+    }
+    if dst.kind == end::SOCK {
+        body.dst = track::sock(dst.ptr);
+        if body.dst == 0 {
+            return;
+        }
+        flags |= sock_state(dst.ptr, &mut body);
+    }
+    if let Some(ent) = dst_pipe {
+        body.dst = unsafe { (*ent).id };
+        body.dst_pos = u64::from(kread::pipe_pos(dst.ptr).head);
+        if opens || src_pipe.is_some() {
+            unsafe { (*ent).busy = (*ent).busy.wrapping_add(1) };
+            track::pipe_watch(ent);
+        }
+    }
+    body.flags = flags;
+    let tid = bpf_get_current_pid_tgid() as u32;
+    let ent = OpEnt {
+        src: if src_pipe.is_some() { src.ptr } else { 0 },
+        dst: if dst_pipe.is_some() || dst.kind == end::SOCK { dst.ptr } else { 0 },
+        src_kind: src.kind,
+        dst_kind: dst.kind,
+        opens: u8::from(opens || src_pipe.is_some()),
+        pad: 0,
+        dst_pos: body.dst_pos as u32,
+    };
+    if OPS.insert(&tid, &ent, 0).is_err() {
+        emit::full(counter::OPS_FULL, full_map::OPS, body.dst);
+        return;
+    }
+    emit::emit(kind::OP_ENTER, body);
+}
+
+/// Position and properties of a destination socket.
+#[inline(always)]
+fn sock_state(sk: u64, body: &mut OpEnter) -> u8 {
+    if kread::get::<u16>(sk, off!(sk_proto)) != TCP || kread::get::<u16>(sk, off!(sk_family)) == track::AF_UNIX {
+        return 0;
+    }
+    body.dst_pos = u64::from(kread::get::<u32>(sk, off!(tcp_write_seq)));
+    let mut flags = 0;
+    if kread::get::<u64>(sk, off!(sk_route_caps)) & NETIF_F_SG == 0 {
+        flags |= op_flag::NO_SG;
+    }
+    if kread::opt::<u64>(sk, off!(icsk_ulp)).unwrap_or_default() != 0 {
+        flags |= op_flag::ULP;
+    }
+    flags
+}
+
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn zct_sys_exit(ctx: RawTracePointContext) -> i32 {
+    let regs: u64 = ctx.arg(0);
+    let ret: i64 = ctx.arg(1);
+    let nr: u32 = kread::get(regs, off!(sysnr));
+    if nr == off!(nr_sendfile) || nr == off!(nr_splice) || nr == off!(nr_tee) {
+        exit(ret);
+    } else if (nr == off!(nr_read) || nr == off!(nr_readv) || nr == off!(nr_fcntl)) && emit::gate(gate::PIPES) {
+        let resize = nr == off!(nr_fcntl);
+        if resize && arg(regs, 1) != F_SETPIPE_SZ {
+            return 0;
+        }
+        if ret > 0 {
+            sample(arg(regs, 0), resize);
+        }
+    }
+    0
+}
+
+#[inline(always)]
+fn exit(ret: i64) {
+    let tid = bpf_get_current_pid_tgid() as u32;
+    let Some(ent) = (unsafe { OPS.get(&tid) }) else {
+        return;
+    };
+    let ent = *ent;
+    let mut body = OpExit { ret, ..OpExit::default() };
+    if ent.src != 0 {
+        let pos = kread::pipe_pos(ent.src);
+        body.src_pos = u64::from(pos.tail);
+        body.src_off = pos.off;
+        body.src_head = pos.head;
+        if let Some(pipe) = PIPES.get_ptr_mut(&ent.src) {
+            track::pipe_drained(pipe, pos.tail);
+        }
+    }
+    let mut behind = None;
+    if ent.dst_kind == end::SOCK && ent.dst != 0 {
+        if let Some(sock) = unsafe { SOCKS.get(&ent.dst) }
+            && sock.proto == TCP
+        {
+            body.dst_pos = u64::from(kread::get::<u32>(ent.dst, off!(tcp_write_seq)));
+        }
+    } else if ent.dst_kind == end::PIPE && ent.dst != 0 {
+        let pos = kread::pipe_pos(ent.dst);
+        body.dst_pos = u64::from(pos.head);
+        if let Some(pipe) = PIPES.get_ptr_mut(&ent.dst) {
+            if ent.opens != 0 {
+                unsafe {
+                    (*pipe).busy = (*pipe).busy.wrapping_sub(1);
+                    (*pipe).lent = pos.head;
+                }
+            }
+            // Somebody drained it while the producer was inside.
+            if (pos.tail.wrapping_sub(ent.dst_pos) as i32) > 0 {
+                behind = Some(Pipe {
+                    pipe: unsafe { (*pipe).id },
+                    head: pos.head,
+                    tail: pos.tail,
+                    off: pos.off,
+                    why: pipe_why::READ,
+                });
+            }
+            track::pipe_drained(pipe, pos.tail);
+        }
+    }
+    let _ = OPS.remove(&tid);
+    emit::emit(kind::OP_EXIT, body);
+    if let Some(pipe) = behind {
+        emit::emit(kind::PIPE, pipe);
+    }
+}
+
+/// A call on `fd` that may have moved a tracked pipe's tail.
+#[inline(always)]
+fn sample(fd: u64, resize: bool) {
+    let file = kread::end_of(kread::file_of(kread::task(), fd));
+    if file.kind != end::PIPE {
+        return;
+    }
+    let Some(ent) = PIPES.get_ptr_mut(&file.ptr) else {
+        return;
+    };
+    if unsafe { (*ent).active } == 0 {
+        return;
+    }
+    let pos = kread::pipe_pos(file.ptr);
+    if resize {
+        unsafe { (*ent).lent = pos.head };
+    }
+    let why = if resize { pipe_why::RESIZED } else { pipe_why::READ };
+    emit::emit(
+        kind::PIPE,
+        Pipe { pipe: unsafe { (*ent).id }, head: pos.head, tail: pos.tail, off: pos.off, why },
+    );
+    track::pipe_drained(ent, pos.tail);
+}

@@ -1,0 +1,46 @@
+//! `net:net_dev_queue`, `net:net_dev_start_xmit`, `tcp:tcp_retransmit_skb`: heads on their way out.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use zctrace_common::kernel::{Retransmit, head_flag, kind};
+
+use crate::{emit, globals::off, kread, maps::SOCKS, skb};
+
+#[raw_tracepoint(tracepoint = "net_dev_queue")]
+pub fn zct_net_dev_queue(ctx: RawTracePointContext) -> i32 {
+    packet(ctx.arg(0), 0);
+    0
+}
+
+/// After software GSO every segment has a head of its own that `net_dev_queue` never saw.
+#[raw_tracepoint(tracepoint = "net_dev_start_xmit")]
+pub fn zct_start_xmit(ctx: RawTracePointContext) -> i32 {
+    packet(ctx.arg(0), head_flag::SEGMENT);
+    0
+}
+
+#[inline(always)]
+fn packet(skb: u64, flags: u32) {
+    let sk: u64 = kread::get(skb, off!(skb_sk));
+    if sk == 0 {
+        return;
+    }
+    let Some(ent) = (unsafe { SOCKS.get(&sk) }) else {
+        return;
+    };
+    skb::learn(skb, sk, ent, flags);
+}
+
+#[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]
+pub fn zct_retransmit(ctx: RawTracePointContext) -> i32 {
+    let sk: u64 = ctx.arg(0);
+    let skb: u64 = ctx.arg(1);
+    let Some(ent) = (unsafe { SOCKS.get(&sk) }) else {
+        return 0;
+    };
+    let cb = skb.wrapping_add(u64::from(off!(skb_cb)));
+    emit::emit(
+        kind::RETRANSMIT,
+        Retransmit { sock: ent.id, seq: kread::get(cb, off!(cb_seq)), end: kread::get(cb, off!(cb_end_seq)) },
+    );
+    0
+}

@@ -1,0 +1,131 @@
+//! The only code that reads kernel memory. A failed read gives zero, which every caller treats as
+//! "not there".
+
+use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user, generated::bpf_get_current_task};
+use zctrace_common::{kernel::end, layout::MISSING};
+
+use crate::globals::off;
+
+/// Reads a `T` at `base + offset`.
+#[inline(always)]
+pub fn get<T: Copy + Default>(base: u64, offset: u32) -> T {
+    at(base.wrapping_add(u64::from(offset)))
+}
+
+/// As [`get`], `None` where this kernel lacks the field.
+#[inline(always)]
+pub fn opt<T: Copy + Default>(base: u64, offset: u32) -> Option<T> {
+    if offset == MISSING { None } else { Some(get(base, offset)) }
+}
+
+#[inline(always)]
+pub fn at<T: Copy + Default>(addr: u64) -> T {
+    unsafe { bpf_probe_read_kernel(addr as *const T) }.unwrap_or_default()
+}
+
+#[inline(always)]
+pub fn user<T: Copy + Default>(addr: u64) -> T {
+    unsafe { bpf_probe_read_user(addr as *const T) }.unwrap_or_default()
+}
+
+/// `current`
+#[inline(always)]
+pub fn task() -> u64 {
+    unsafe { bpf_get_current_task() }
+}
+
+/// x86: a 32-bit system call, whose numbers mean other calls.
+#[inline(always)]
+pub fn is_compat(task: u64) -> bool {
+    const TS_COMPAT: u32 = 2;
+    match opt::<u32>(task, off!(task_status)) {
+        Some(status) => status & TS_COMPAT != 0,
+        None => false,
+    }
+}
+
+/// `current->files->fdt->fd[fd]`
+#[inline(always)]
+pub fn file_of(task: u64, fd: u64) -> u64 {
+    let files: u64 = get(task, off!(task_files));
+    let fdt: u64 = get(files, off!(files_fdt));
+    let max: u32 = get(fdt, off!(fdt_max));
+    let fd = fd as u32;
+    if fd >= max {
+        return 0;
+    }
+    let array: u64 = get(fdt, off!(fdt_fd));
+    at(array.wrapping_add(u64::from(fd) << 3))
+}
+
+/// What a file is, for a sender.
+#[derive(Clone, Copy)]
+pub struct End {
+    /// `end::*`
+    pub kind: u8,
+    /// `struct file *`
+    pub file: u64,
+    /// FILE: inode. PIPE: pipe_inode_info. SOCK: sock.
+    pub ptr: u64,
+}
+
+#[inline(always)]
+pub fn end_of(file: u64) -> End {
+    const S_IFMT: u16 = 0o170000;
+    let mut e = End { kind: end::OTHER, file, ptr: 0 };
+    if file == 0 {
+        return e;
+    }
+    let inode: u64 = get(file, off!(file_inode));
+    match get::<u16>(inode, off!(inode_mode)) & S_IFMT {
+        0o100000 | 0o060000 => {
+            e.kind = end::FILE;
+            e.ptr = inode;
+        }
+        0o010000 => {
+            e.kind = end::PIPE;
+            e.ptr = get(file, off!(file_private));
+        }
+        0o140000 => {
+            let socket: u64 = get(file, off!(file_private));
+            e.kind = end::SOCK;
+            e.ptr = get(socket, off!(socket_sk));
+        }
+        _ => {}
+    }
+    if e.ptr == 0 {
+        e.kind = end::OTHER;
+    }
+    e
+}
+
+/// `(s_dev, i_ino)`
+#[inline(always)]
+pub fn identity(inode: u64) -> (u32, u64) {
+    let sb: u64 = get(inode, off!(inode_sb));
+    (get(sb, off!(sb_dev)), get(inode, off!(inode_ino)))
+}
+
+/// Where a pipe stands.
+#[derive(Clone, Copy, Default)]
+pub struct PipePos {
+    pub head: u32,
+    pub tail: u32,
+    /// `offset` of the buffer at tail, 0 when empty.
+    pub off: u32,
+}
+
+#[inline(always)]
+pub fn pipe_pos(pipe: u64) -> PipePos {
+    let head: u32 = get(pipe, off!(pipe_head));
+    let tail: u32 = get(pipe, off!(pipe_tail));
+    let mut off = 0;
+    if head != tail {
+        let ring: u32 = get(pipe, off!(pipe_ring));
+        let bufs: u64 = get(pipe, off!(pipe_bufs));
+        let slot = u64::from(tail & ring.wrapping_sub(1));
+        let buf = bufs.wrapping_add(slot.wrapping_mul(u64::from(off!(pipe_buf_size))));
+        off = get(buf, off!(buf_offset));
+    }
+    PipePos { head, tail, off }
+}

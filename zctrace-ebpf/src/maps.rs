@@ -1,0 +1,129 @@
+//! Every map: who writes, who reads. All preallocated: allocating inside a kfree hook recurses.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use zctrace_common::counter;
+
+/// Frames. Written by `emit` only; the loader sets the size and reads.
+#[map]
+pub static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// `counter::*`. Written by `emit`, read by the loader.
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
+
+/// `counter::gate::*`. Written by `track`, read by hooks that run often for others.
+#[map]
+pub static GATES: Array<u64> = Array::with_max_entries(counter::gate::COUNT, 0);
+
+/// Slab caches of tracked sockets: a free from any other cache is not a socket.
+#[map]
+pub static SLABS: Array<[u64; SLAB_COUNT]> = Array::with_max_entries(1, 0);
+pub const SLAB_COUNT: usize = 8;
+
+/// Traced processes (tgid). Written by the loader and the process hooks.
+#[map]
+pub static PIDS: HashMap<u32, u32> = HashMap::with_max_entries(8192, 0);
+
+/// Traced files. Written by the loader.
+#[map]
+pub static FILES: HashMap<FileKey, u32> = HashMap::with_max_entries(1024, 0);
+
+/// Inodes whose path has been stated.
+#[map]
+pub static SEEN: LruHashMap<SeenKey, u32> = LruHashMap::with_max_entries(16384, 0);
+
+/// Tracked sockets by `struct sock *`.
+#[map]
+pub static SOCKS: HashMap<u64, SockEnt> = HashMap::with_max_entries(16384, 0);
+
+/// Tracked skb heads by `skb->head`.
+#[map]
+pub static HEADS: HashMap<u64, HeadEnt> = HashMap::with_max_entries(65536, 0);
+
+/// Tracked pipes by `struct pipe_inode_info *`.
+#[map]
+pub static PIPES: HashMap<u64, PipeEnt> = HashMap::with_max_entries(8192, 0);
+
+/// Tasks inside a traced call, by tid.
+#[map]
+pub static OPS: HashMap<u32, OpEnt> = HashMap::with_max_entries(8192, 0);
+
+/// Sockets somebody splices from, by `struct sock *`.
+#[map]
+pub static RX_SPLICE: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FileKey {
+    pub ino: u64,
+    pub dev: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SeenKey {
+    pub ino: u64,
+    pub dev: u64,
+    pub dentry: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SockEnt {
+    pub id: u64,
+    pub family: u16,
+    pub proto: u16,
+    /// TCP: the newest acknowledgement stated.
+    pub acked: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct HeadEnt {
+    pub id: u64,
+    pub sock: u64,
+    pub sk: u64,
+    /// The receiving socket on this machine.
+    pub rx: u64,
+    /// The receive queue's tail when this head arrived: it may be merged into that.
+    pub merge: u64,
+    pub merge_id: u64,
+    pub seq: u32,
+    pub len: u32,
+    /// Offset of `skb_shared_info` from the head.
+    pub end: u32,
+    /// `free_flag::*` gathered so far.
+    pub flags: u32,
+    /// 1 for TCP.
+    pub tcp: u32,
+    pub pad: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PipeEnt {
+    pub id: u64,
+    /// Slots before this one may hold lent pages.
+    pub lent: u32,
+    /// Producers inside a call.
+    pub busy: u32,
+    /// Counted in `gate::PIPES`.
+    pub active: u32,
+    pub pad: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct OpEnt {
+    pub src: u64,
+    pub dst: u64,
+    pub src_kind: u8,
+    pub dst_kind: u8,
+    pub opens: u8,
+    pub pad: u8,
+    /// Pipe destination: head at enter.
+    pub dst_pos: u32,
+}

@@ -1,0 +1,191 @@
+//! Heads: learning them, reading their frags.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use zctrace_common::{
+    counter,
+    kernel::{Extent, Head, HeadFree, free_flag, full_map, head_flag, kind},
+};
+
+use crate::{
+    emit,
+    globals::off,
+    kread,
+    maps::{HEADS, HeadEnt, SockEnt},
+    track::TCP,
+};
+
+/// `skb_frag_t`; in 6.1 a `bio_vec` of the same shape.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Frag {
+    page: u64,
+    len: u32,
+    off: u32,
+}
+
+const IFF_LOOPBACK: u32 = 8;
+
+/// Bytes in the frags of the head at `head`.
+#[inline(always)]
+pub fn frag_bytes(head: u64, end: u32) -> u32 {
+    const CHUNK: usize = 17;
+    let shinfo = head.wrapping_add(u64::from(end));
+    let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
+    if nr == 0 {
+        return 0;
+    }
+    let frags = shinfo.wrapping_add(u64::from(off!(sh_frags)));
+    let mut sum = 0u32;
+    let mut buf = MaybeUninit::<[Frag; CHUNK]>::uninit();
+    // skb_shared_info always has room for MAX_SKB_FRAGS (17 to 45), so whole chunks can be read.
+    for chunk in 0..3u32 {
+        let first = chunk * CHUNK as u32;
+        if first >= nr {
+            break;
+        }
+        let from = frags.wrapping_add(u64::from(first) * size_of::<Frag>() as u64);
+        let bytes = size_of::<[Frag; CHUNK]>() as u32;
+        if unsafe { bpf_probe_read_kernel(buf.as_mut_ptr().cast(), bytes, from as *const core::ffi::c_void) } != 0 {
+            break;
+        }
+        let got = unsafe { buf.assume_init_ref() };
+        for (i, frag) in got.iter().enumerate() {
+            if first + i as u32 >= nr {
+                break;
+            }
+            sum = sum.wrapping_add(frag.len);
+        }
+    }
+    sum
+}
+
+/// A packet with paged data of the tracked socket `ent` at `sk`: learn its head.
+#[inline(always)]
+pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
+    let len: u32 = kread::get(skb, off!(skb_data_len));
+    if len == 0 {
+        return;
+    }
+    let head: u64 = kread::get(skb, off!(skb_head));
+    let end: u32 = kread::get(skb, off!(skb_end));
+    let mut seq = 0;
+    if ent.proto == TCP {
+        flags |= head_flag::SEQ;
+        seq = frag_seq(skb, head, len);
+    }
+    let mut id = 0;
+    if let Some(old) = HEADS.get_ptr_mut(&head) {
+        let old = unsafe { &mut *old };
+        if old.sock == ent.id {
+            if old.seq == seq && old.len == len {
+                return;
+            }
+            if ent.proto == TCP {
+                id = old.id;
+                flags |= head_flag::AGAIN;
+                old.seq = seq;
+                old.len = len;
+                old.end = end;
+            }
+        }
+        if id == 0 {
+            // Its free was missed: this memory is somebody else's by now.
+            emit::emit(
+                kind::HEAD_FREE,
+                HeadFree { head: old.id, len: old.len, snd_una: 0, flags: free_flag::REUSED, pad: 0 },
+            );
+        }
+    }
+    let stamp = emit::stamp();
+    if id == 0 {
+        id = stamp.id();
+        let new = HeadEnt {
+            id,
+            sock: ent.id,
+            sk,
+            rx: 0,
+            merge: 0,
+            merge_id: 0,
+            seq,
+            len,
+            end,
+            flags: 0,
+            tcp: u32::from(ent.proto == TCP),
+            pad: 0,
+        };
+        if HEADS.insert(&head, &new, 0).is_err() {
+            emit::full(counter::HEADS_FULL, full_map::HEADS, ent.id);
+        }
+    }
+    if flags & head_flag::AT_FREE == 0 {
+        let dev: u64 = kread::get(skb, off!(skb_dev));
+        if kread::opt::<u32>(dev, off!(dev_flags)).unwrap_or_default() & IFF_LOOPBACK != 0 {
+            flags |= head_flag::LOOPBACK;
+        }
+    }
+    emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
+    if ent.proto != TCP {
+        extents(id, head, end);
+    }
+}
+
+/// Sequence number of the first byte in the frags: they are the last `len` bytes of the segment.
+#[inline(always)]
+fn frag_seq(skb: u64, head: u64, len: u32) -> u32 {
+    let data: u64 = kread::get(skb, off!(skb_data));
+    let total: u32 = kread::get(skb, off!(skb_len));
+    let transport: u16 = kread::get(skb, off!(skb_transport));
+    let th = head.wrapping_add(u64::from(transport));
+    let tcp: [u8; 16] = kread::at(th);
+    let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+    let header = (th.wrapping_sub(data) as u32).wrapping_add(u32::from(tcp[12] >> 4) * 4);
+    seq.wrapping_add(total).wrapping_sub(header).wrapping_sub(len)
+}
+
+/// States the file ranges in the frags, neighbours joined.
+#[inline(always)]
+fn extents(id: u64, head: u64, end: u32) {
+    let shinfo = head.wrapping_add(u64::from(end));
+    let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
+    let frags = shinfo.wrapping_add(u64::from(off!(sh_frags)));
+    let mut run = Extent { head: id, ino: 0, off: 0, dev: 0, len: 0 };
+    let mut mapping = 0u64;
+    let (mut dev, mut ino) = (0u32, 0u64);
+    for i in 0..17u32 {
+        if i >= nr {
+            break;
+        }
+        let frag: Frag = kread::at(frags.wrapping_add(u64::from(i) * size_of::<Frag>() as u64));
+        // Bit 0 marks memory that is not a page (net_iov).
+        if frag.page & 1 != 0 {
+            continue;
+        }
+        let link: u64 = kread::get(frag.page, off!(page_head));
+        let folio = if link & 1 != 0 { link - 1 } else { frag.page };
+        let map: u64 = kread::get(folio, off!(folio_mapping));
+        if map == 0 || map & 3 != 0 {
+            continue;
+        }
+        if map != mapping {
+            mapping = map;
+            let host: u64 = kread::get(map, off!(mapping_host));
+            (dev, ino) = kread::identity(host);
+        }
+        let index: u64 = kread::get(folio, off!(folio_index));
+        let nth = frag.page.wrapping_sub(folio) / u64::from(off!(page_size_of)).max(1);
+        let off = (index.wrapping_add(nth) << 12).wrapping_add(u64::from(frag.off));
+        if run.len != 0 && run.ino == ino && run.dev == dev && run.off.wrapping_add(u64::from(run.len)) == off {
+            run.len = run.len.wrapping_add(frag.len);
+        } else {
+            if run.len != 0 {
+                emit::emit(kind::EXTENT, run);
+            }
+            run = Extent { head: id, ino, off, dev, len: frag.len };
+        }
+    }
+    if run.len != 0 {
+        emit::emit(kind::EXTENT, run);
+    }
+}

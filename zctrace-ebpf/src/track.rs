@@ -1,0 +1,232 @@
+//! Making sockets, pipes and inodes known, once each.
+
+use zctrace_common::{
+    counter::{self, gate},
+    kernel::{PATH_TEXT, Path, Pipe, Sock, full_map, kind, pipe_why},
+};
+
+use crate::{
+    emit::{self, gate_add},
+    globals::off,
+    kread,
+    maps::{PIPES, PipeEnt, SEEN, SLABS, SOCKS, SeenKey, SockEnt},
+};
+
+pub const AF_UNIX: u16 = 1;
+pub const AF_INET6: u16 = 10;
+pub const TCP: u16 = 6;
+
+/// The id of `sk`, which is tracked from now on; 0 when there is no room.
+#[inline(never)]
+pub fn sock(sk: u64) -> u64 {
+    if let Some(ent) = unsafe { SOCKS.get(&sk) } {
+        return ent.id;
+    }
+    let stamp = emit::stamp();
+    let family: u16 = kread::get(sk, off!(sk_family));
+    let proto: u16 = kread::get(sk, off!(sk_proto));
+    let proto = if family == AF_UNIX { 0 } else { proto };
+    let acked: u32 = if proto == TCP { kread::get(sk, off!(tcp_snd_una)) } else { 0 };
+    let id = stamp.id();
+    let ent = SockEnt { id, family, proto, acked };
+    if SOCKS.insert(&sk, &ent, 0).is_err() {
+        emit::put(kind::MAP_FULL, stamp, zctrace_common::kernel::MapFull { map: full_map::SOCKS, pad: 0, id: 0 });
+        emit::count(counter::SOCKS_FULL);
+        return 0;
+    }
+    remember_slab(sk);
+    if family == AF_UNIX {
+        gate_add(gate::UNIX, 1);
+    }
+    let Some(frame) = emit::reserve::<Sock>(kind::SOCK, stamp) else {
+        return id;
+    };
+    let body = unsafe { &raw mut (*frame).body };
+    unsafe {
+        (*body).sock = id;
+        (*body).cookie = kread::get(sk, off!(sk_cookie));
+        (*body).family = family;
+        (*body).proto = proto;
+        (*body).sock_type = kread::get(sk, off!(sk_type));
+        (*body).lport = kread::get(sk, off!(sk_num));
+        (*body).rport = u16::from_be(kread::get(sk, off!(sk_dport)));
+        (*body).snd_una = acked;
+        (*body).name_len = 0;
+        (*body).name_is_peer = 0;
+        (*body).laddr = [0; 16];
+        (*body).raddr = [0; 16];
+        (*body).name = [0; 108];
+        if family == AF_UNIX {
+            (*body).lport = 0;
+            (*body).rport = 0;
+            unix_name(sk, body);
+        } else if family == AF_INET6 {
+            (*body).laddr = kread::opt(sk, off!(sk_saddr6)).unwrap_or_default();
+            (*body).raddr = kread::opt(sk, off!(sk_daddr6)).unwrap_or_default();
+        } else {
+            let local: [u8; 4] = kread::get(sk, off!(sk_saddr));
+            let remote: [u8; 4] = kread::get(sk, off!(sk_daddr));
+            (&raw mut (*body).laddr).cast::<[u8; 4]>().write(local);
+            (&raw mut (*body).raddr).cast::<[u8; 4]>().write(remote);
+        }
+    }
+    emit::submit(frame);
+    id
+}
+
+#[inline(always)]
+fn remember_slab(sk: u64) {
+    let prot: u64 = kread::get(sk, off!(sk_prot));
+    let slab: u64 = kread::get(prot, off!(prot_slab));
+    let Some(slabs) = SLABS.get_ptr_mut(0) else {
+        return;
+    };
+    for slot in unsafe { &mut *slabs } {
+        if *slot == slab {
+            return;
+        }
+        if *slot == 0 {
+            *slot = slab;
+            return;
+        }
+    }
+}
+
+/// `sun_path` of the socket, or of its peer.
+#[inline(always)]
+unsafe fn unix_name(sk: u64, body: *mut Sock) {
+    let mut addr: u64 = kread::opt(sk, off!(unix_addr)).unwrap_or_default();
+    if addr == 0 {
+        let peer: u64 = kread::opt(sk, off!(unix_peer)).unwrap_or_default();
+        if peer != 0 {
+            addr = kread::opt(peer, off!(unix_addr)).unwrap_or_default();
+            unsafe { (*body).name_is_peer = 1 };
+        }
+    }
+    if addr == 0 {
+        return;
+    }
+    let len: u32 = kread::opt(addr, off!(unix_addr_len)).unwrap_or_default();
+    // `len` counts sun_family too.
+    let len = if len > 110 { 110 } else { len };
+    unsafe {
+        (*body).name_len = len.saturating_sub(2) as u16;
+        let from = addr.wrapping_add(u64::from(off!(unix_addr_name))).wrapping_add(2);
+        aya_ebpf::helpers::generated::bpf_probe_read_kernel(
+            (&raw mut (*body).name).cast(),
+            108,
+            from as *const core::ffi::c_void,
+        );
+    }
+}
+
+/// The tracked pipe at `pipe`; with `make`, tracked from now on.
+#[inline(always)]
+pub fn pipe(pipe: u64, make: bool) -> Option<*mut PipeEnt> {
+    if let Some(ent) = PIPES.get_ptr_mut(&pipe) {
+        return Some(ent);
+    }
+    if !make {
+        return None;
+    }
+    let stamp = emit::stamp();
+    let pos = kread::pipe_pos(pipe);
+    let ent = PipeEnt { id: stamp.id(), lent: pos.head, busy: 0, active: 0, pad: 0 };
+    if PIPES.insert(&pipe, &ent, 0).is_err() {
+        emit::put(kind::MAP_FULL, stamp, zctrace_common::kernel::MapFull { map: full_map::PIPES, pad: 0, id: 0 });
+        emit::count(counter::PIPES_FULL);
+        return None;
+    }
+    emit::put(
+        kind::PIPE,
+        stamp,
+        Pipe { pipe: ent.id, head: pos.head, tail: pos.tail, off: pos.off, why: pipe_why::NEW },
+    );
+    PIPES.get_ptr_mut(&pipe)
+}
+
+/// Lent pages are about to enter, or are in, the pipe: reads of it matter from now on.
+#[inline(always)]
+pub fn pipe_watch(ent: *mut PipeEnt) {
+    unsafe {
+        if (*ent).active == 0 {
+            (*ent).active = 1;
+            gate_add(gate::PIPES, 1);
+        }
+    }
+}
+
+/// The pipe stands at `tail`: nothing lent is left once it has passed the last lent slot.
+#[inline(always)]
+pub fn pipe_drained(ent: *mut PipeEnt, tail: u32) {
+    unsafe {
+        if (*ent).active != 0 && (*ent).busy == 0 && (tail.wrapping_sub((*ent).lent) as i32) >= 0 {
+            (*ent).active = 0;
+            gate_add(gate::PIPES, -1);
+        }
+    }
+}
+
+/// States the path of an open file, once per (inode, dentry).
+#[inline(never)]
+pub fn path(file: u64) -> u64 {
+    let inode: u64 = kread::get(file, off!(file_inode));
+    let mut dentry: u64 = kread::get(file, off!(file_dentry));
+    let (dev, ino) = kread::identity(inode);
+    let key = SeenKey { ino, dev: u64::from(dev), dentry };
+    if unsafe { SEEN.get(&key) }.is_some() {
+        return 0;
+    }
+    let _ = SEEN.insert(&key, &1, 0);
+    let stamp = emit::stamp();
+    let Some(frame) = emit::reserve::<Path>(kind::PATH, stamp) else {
+        return 0;
+    };
+    let body = unsafe { &raw mut (*frame).body };
+    let text = unsafe { (&raw mut (*body).text).cast::<u8>() };
+    let vfsmount: u64 = kread::get(file, off!(file_mnt));
+    let mut mount = vfsmount.wrapping_sub(u64::from(off!(mount_mnt)));
+    let mut used: u64 = 0;
+    let mut whole = 0;
+    for _ in 0..40 {
+        let root: u64 =
+            kread::get(mount.wrapping_add(u64::from(off!(mount_mnt))), off!(vfsmount_root));
+        let parent: u64 = kread::get(dentry, off!(dentry_parent));
+        if dentry == root || dentry == parent || dentry == 0 {
+            let up: u64 = kread::get(mount, off!(mount_parent));
+            if up == mount || up == 0 {
+                whole = 1;
+                break;
+            }
+            dentry = kread::get(mount, off!(mount_point));
+            mount = up;
+            continue;
+        }
+        // One name is at most 255 bytes and its NUL.
+        if used > (PATH_TEXT - 256) as u64 {
+            break;
+        }
+        let name: u64 = kread::get(dentry, off!(dentry_name));
+        let n = unsafe {
+            aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(
+                text.add(used as usize).cast(),
+                256,
+                name as *const core::ffi::c_void,
+            )
+        };
+        if n <= 0 || n > 256 {
+            break;
+        }
+        used += n as u64;
+        dentry = parent;
+    }
+    unsafe {
+        (*body).ino = ino;
+        (*body).dev = dev;
+        (*body).used = used as u32;
+        (*body).whole = whole;
+        (*body).pad = 0;
+    }
+    emit::submit(frame);
+    0
+}

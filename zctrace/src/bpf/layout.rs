@@ -1,0 +1,100 @@
+//! Fills [`KernelLayout`] from BTF.
+
+use zctrace_common::layout::{FIELDS, KernelLayout, MISSING};
+
+use super::btf::Btf;
+
+/// A layout, and what this kernel lacks.
+#[derive(Debug)]
+pub struct Resolved {
+    /// For the BPF side.
+    pub layout: KernelLayout,
+    /// Optional fields this kernel does not have.
+    pub missing: Vec<&'static str>,
+}
+
+/// A field without which nothing can be traced.
+#[derive(Debug, thiserror::Error)]
+#[error("this kernel's BTF has no `{0}`, which tracing needs")]
+pub struct LayoutError(String);
+
+/// Looks up every field.
+///
+/// # Errors
+/// When a field that is not optional is missing: tracing with a guess would make up data.
+pub fn resolve(btf: &Btf) -> Result<Resolved, LayoutError> {
+    let mut layout: KernelLayout = bytemuck::Zeroable::zeroed();
+    let mut missing = Vec::new();
+    for field in FIELDS {
+        let found = field.candidates.iter().find_map(|(s, m)| btf.offset(s, m));
+        if found.is_none() {
+            if !field.optional {
+                let (s, m) = field.candidates.first().copied().unwrap_or_default();
+                return Err(LayoutError(format!("{s}.{m}")));
+            }
+            missing.push(field.name);
+        }
+        let bytes = bytemuck::bytes_of_mut(&mut layout);
+        if let Some(slot) = bytes.get_mut(field.at..field.at + 4) {
+            slot.copy_from_slice(&found.unwrap_or(MISSING).to_ne_bytes());
+        }
+    }
+    let size = |name: &str| btf.size(name).ok_or_else(|| LayoutError(format!("sizeof {name}")));
+    layout.page_size_of = size("page")?;
+    layout.pipe_buf_size = size("pipe_buffer")?;
+    layout.max_frags = btf
+        .elements("skb_shared_info", "frags")
+        .ok_or_else(|| LayoutError("skb_shared_info.frags[]".into()))?;
+    registers(btf, &mut layout)?;
+    Ok(Resolved { layout, missing })
+}
+
+fn nr(number: libc::c_long) -> u32 {
+    u32::try_from(number).unwrap_or(MISSING)
+}
+
+/// System call numbers and where `struct pt_regs` keeps arguments.
+fn registers(btf: &Btf, layout: &mut KernelLayout) -> Result<(), LayoutError> {
+    layout.nr_sendfile = nr(libc::SYS_sendfile);
+    layout.nr_splice = nr(libc::SYS_splice);
+    layout.nr_tee = nr(libc::SYS_tee);
+    layout.nr_read = nr(libc::SYS_read);
+    layout.nr_readv = nr(libc::SYS_readv);
+    layout.nr_fcntl = nr(libc::SYS_fcntl);
+    layout.o_direct = u32::try_from(libc::O_DIRECT).unwrap_or(0);
+    let reg = |name: &str| {
+        btf.offset("pt_regs", name).ok_or_else(|| LayoutError(format!("pt_regs.{name}")))
+    };
+    if cfg!(target_arch = "x86_64") {
+        for (slot, name) in layout.arg.iter_mut().zip(["di", "si", "dx", "r10", "r8", "r9"]) {
+            *slot = reg(name)?;
+        }
+        layout.sysnr = reg("orig_ax")?;
+    } else {
+        let first = reg("regs")?;
+        for (i, slot) in (0u32..).zip(layout.arg.iter_mut()) {
+            *slot = first + 8 * i;
+        }
+        layout.sysnr = reg("syscallno")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_running_kernel() {
+        let Ok(blob) = std::fs::read("/sys/kernel/btf/vmlinux") else {
+            eprintln!("SKIPPED every_field_of_the_running_kernel: no BTF here");
+            return;
+        };
+        let resolved = resolve(&Btf::parse(&blob).unwrap()).unwrap();
+        let l = resolved.layout;
+        assert_ne!(l.skb_head, l.skb_data);
+        assert!(l.page_size_of >= 32 && l.pipe_buf_size >= 24);
+        assert_eq!(resolved.missing, Vec::<&str>::new());
+    }
+}

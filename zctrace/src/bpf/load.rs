@@ -1,0 +1,334 @@
+//! Object + layout + filters -> attached programs. Everything is detached when [`Loaded`] is
+//! dropped or the process ends, however it ends: raw tracepoint links live in file descriptors.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::PathBuf;
+
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::{ProgramError, RawTracePoint};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use zctrace_common::{config::Config, counter, layout::KernelLayout};
+
+use super::btf::{Btf, BtfError};
+use super::layout::{LayoutError, resolve};
+use super::programs::{PROGRAMS, Program, Role};
+use super::symbols;
+use crate::model::{ProbeState, ProbeStatus};
+
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/zctrace.bpf.o");
+
+/// What to load.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Filters; call-site ranges are filled in here.
+    pub config: Config,
+    /// Bytes of the ring, a power of two of at least a page.
+    pub ring_bytes: u32,
+    /// Processes for the pid filter.
+    pub pids: Vec<u32>,
+    /// `(dev, ino)` for the file filter, kernel encoding.
+    pub files: Vec<(u32, u64)>,
+}
+
+/// Why the kernel half is not running.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The privileges are missing.
+    #[error("{what}: {source}. zctrace needs root, or CAP_BPF and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN); try: sudo zctrace ...")]
+    Privileges {
+        /// What was attempted.
+        what: String,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// No BTF.
+    #[error("cannot read {path}: {source}. zctrace takes struct offsets from the running kernel's BTF; it needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")]
+    NoBtf {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// BTF that makes no sense.
+    #[error("{path}: {source}")]
+    BadBtf {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: BtfError,
+    },
+    /// A struct member is missing.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A program without which nothing can be traced.
+    #[error("{probe} cannot be attached: {why}")]
+    Required {
+        /// The tracepoint.
+        probe: String,
+        /// What the kernel said.
+        why: String,
+    },
+    /// Anything else aya reports.
+    #[error("loading the BPF object: {0}")]
+    Object(String),
+}
+
+/// Counters of the kernel half at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames stated, per CPU.
+    pub produced: Vec<u64>,
+    /// Frames the ring had no room for, per CPU.
+    pub lost: Vec<u64>,
+    /// Entries maps had no room for.
+    pub map_full: u64,
+    /// Skipped runs of programs whose role is [`Role::Learns`].
+    pub learn_misses: u64,
+    /// Skipped runs of the free programs.
+    pub free_misses: u64,
+}
+
+/// Entries left in each map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MapEntries {
+    /// skb heads.
+    pub heads: usize,
+    /// Sockets.
+    pub socks: usize,
+    /// Pipes.
+    pub pipes: usize,
+    /// Calls.
+    pub ops: usize,
+}
+
+/// The kernel half, attached.
+pub struct Loaded {
+    ebpf: Ebpf,
+    /// Frames.
+    pub ring: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    /// Every program and its fate.
+    pub probes: Vec<ProbeStatus>,
+    /// What this kernel lacks besides programs, in words.
+    pub notes: Vec<String>,
+    miss_files: Vec<(Role, File)>,
+}
+
+fn btf_path() -> PathBuf {
+    std::env::var_os("ZCTRACE_BTF").map_or_else(|| BTF.into(), PathBuf::from)
+}
+
+fn read_layout(notes: &mut Vec<String>) -> Result<KernelLayout, LoadError> {
+    let path = btf_path();
+    let blob = std::fs::read(&path).map_err(|source| LoadError::NoBtf { path: path.clone(), source })?;
+    let btf = Btf::parse(&blob).map_err(|source| LoadError::BadBtf { path, source })?;
+    let resolved = resolve(&btf)?;
+    notes.extend(resolved.missing.iter().map(|f| format!("this kernel has no {f}")));
+    Ok(resolved.layout)
+}
+
+fn object() -> Result<Vec<u8>, LoadError> {
+    match std::env::var_os("ZCTRACE_BPF_OBJECT") {
+        None => Ok(OBJECT.to_vec()),
+        Some(path) => std::fs::read(&path)
+            .map_err(|e| LoadError::Object(format!("{}: {e}", PathBuf::from(path).display()))),
+    }
+}
+
+/// The kernel's "no" behind aya's nested errors.
+fn os_error(e: &(dyn std::error::Error + 'static)) -> Option<std::io::Error> {
+    let mut next = Some(e);
+    while let Some(e) = next {
+        if let Some(io) = e.downcast_ref::<std::io::Error>() {
+            return io.raw_os_error().map(std::io::Error::from_raw_os_error);
+        }
+        next = e.source();
+    }
+    None
+}
+
+fn words(e: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = e.to_string();
+    let mut next = e.source();
+    while let Some(e) = next {
+        let more = e.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = e.source();
+    }
+    // The verifier's log can be megabytes; its end says why.
+    if text.len() > 2000 {
+        let from = text.char_indices().map(|(i, _)| i).find(|i| text.len() - i <= 2000).unwrap_or(0);
+        text = format!("…{}", text.get(from..).unwrap_or_default());
+    }
+    text
+}
+
+fn load_error(what: &str, e: &(dyn std::error::Error + 'static)) -> LoadError {
+    match os_error(e) {
+        Some(source) if matches!(source.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => {
+            LoadError::Privileges { what: what.into(), source }
+        }
+        _ => LoadError::Object(words(e)),
+    }
+}
+
+impl Loaded {
+    /// Loads the object, fills globals and filter maps, attaches every program.
+    ///
+    /// # Errors
+    /// When privileges, BTF, or a program that everything needs are missing. A program that is not
+    /// required only shows in `probes`.
+    pub fn new(options: &Options) -> Result<Self, LoadError> {
+        let mut notes = Vec::new();
+        let layout = read_layout(&mut notes)?;
+        let mut config = options.config;
+        config.self_tgid = std::process::id();
+        match File::open("/proc/kallsyms") {
+            Ok(file) => notes.extend(symbols::fill(&mut config, file)),
+            Err(e) => notes.push(format!("/proc/kallsyms: {e}: every kfree is looked up, which costs more")),
+        }
+        let bytes = object()?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(None)
+            .override_global("LAYOUT", bytemuck::bytes_of(&layout), true)
+            .override_global("CONFIG", bytemuck::bytes_of(&config), true)
+            .map_max_entries("RING", options.ring_bytes)
+            .load(&bytes)
+            .map_err(|e: EbpfError| load_error("loading BPF maps", &e))?;
+        fill_filters(&mut ebpf, options).map_err(|e| load_error("writing BPF maps", &e))?;
+
+        let mut probes = Vec::new();
+        let mut miss_files = Vec::new();
+        for program in PROGRAMS {
+            match attach(&mut ebpf, program) {
+                Ok(file) => {
+                    miss_files.extend(file.map(|f| (program.role, f)));
+                    probes.push(ProbeStatus { name: program.probe(), state: ProbeState::Attached, reason: None });
+                }
+                Err(e) if program.required => {
+                    return Err(match load_error("loading a BPF program", &e) {
+                        LoadError::Object(why) => LoadError::Required { probe: program.probe(), why },
+                        privileges => privileges,
+                    });
+                }
+                Err(e) => probes.push(ProbeStatus {
+                    name: program.probe(),
+                    state: ProbeState::Missing,
+                    reason: Some(format!("{}; {}", words(&e), program.without)),
+                }),
+            }
+        }
+        let take = |ebpf: &mut Ebpf, name: &str| {
+            ebpf.take_map(name).ok_or_else(|| LoadError::Object(format!("the object has no map {name}")))
+        };
+        let map_error = |e: MapError| LoadError::Object(words(&e));
+        let ring = RingBuf::try_from(take(&mut ebpf, "RING")?).map_err(map_error)?;
+        let counters = PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?).map_err(map_error)?;
+        Ok(Self { ebpf, ring, counters, probes, notes, miss_files })
+    }
+
+    /// Reads every counter. `with_misses`: also the skipped runs, which costs a file read a program.
+    ///
+    /// # Errors
+    /// When the kernel refuses a map read.
+    pub fn counters(&mut self, with_misses: bool) -> Result<Counters, MapError> {
+        let mut c = Counters {
+            produced: self.counters.get(&counter::PRODUCED, 0)?.to_vec(),
+            lost: self.counters.get(&counter::LOST, 0)?.to_vec(),
+            ..Counters::default()
+        };
+        for full in [counter::HEADS_FULL, counter::SOCKS_FULL, counter::PIPES_FULL, counter::OPS_FULL] {
+            c.map_full += self.counters.get(&full, 0)?.iter().sum::<u64>();
+        }
+        if with_misses {
+            for (role, file) in &mut self.miss_files {
+                let misses = read_misses(file);
+                match role {
+                    Role::Frees => c.free_misses += misses,
+                    Role::Adds => {}
+                    Role::Learns => c.learn_misses += misses,
+                }
+            }
+        }
+        Ok(c)
+    }
+
+    /// Entries in each map now.
+    #[must_use]
+    pub fn entries(&self) -> MapEntries {
+        MapEntries {
+            heads: self.keys::<u64, [u8; 72]>("HEADS"),
+            socks: self.keys::<u64, [u8; 16]>("SOCKS"),
+            pipes: self.keys::<u64, [u8; 24]>("PIPES"),
+            ops: self.keys::<u32, [u8; 24]>("OPS"),
+        }
+    }
+
+    fn keys<K: aya::Pod, V: aya::Pod>(&self, name: &str) -> usize {
+        self.ebpf
+            .map(name)
+            .and_then(|m| HashMap::<_, K, V>::try_from(m).ok())
+            .map_or(0, |m| m.keys().filter(Result::is_ok).count())
+    }
+
+    /// Adds a process to the pid filter.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn add_pid(&mut self, pid: u32) -> Result<(), LoadError> {
+        insert(&mut self.ebpf, "PIDS", pid).map_err(|e| load_error("writing BPF maps", &e))
+    }
+
+    /// Bytes the ring can take before records are lost.
+    #[must_use]
+    pub fn ring_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+fn insert(ebpf: &mut Ebpf, map: &str, pid: u32) -> Result<(), MapError> {
+    if let Some(map) = ebpf.map_mut(map) {
+        HashMap::<_, u32, u32>::try_from(map)?.insert(pid, 1, 0)?;
+    }
+    Ok(())
+}
+
+fn fill_filters(ebpf: &mut Ebpf, options: &Options) -> Result<(), MapError> {
+    for pid in &options.pids {
+        insert(ebpf, "PIDS", *pid)?;
+    }
+    if let Some(map) = ebpf.map_mut("FILES") {
+        let mut files = HashMap::<_, [u64; 2], u32>::try_from(map)?;
+        for (dev, ino) in &options.files {
+            files.insert([*ino, u64::from(*dev)], 1, 0)?;
+        }
+    }
+    Ok(())
+}
+
+/// Attaches, and opens the program's fdinfo where the kernel counts skipped runs.
+fn attach(ebpf: &mut Ebpf, program: &Program) -> Result<Option<File>, ProgramError> {
+    let missing = || ProgramError::InvalidName { name: program.name.into() };
+    let raw: &mut RawTracePoint = ebpf.program_mut(program.name).ok_or_else(missing)?.try_into()?;
+    raw.load()?;
+    raw.attach(program.tracepoint)?;
+    let fd = raw.fd()?.as_fd().as_raw_fd();
+    Ok(File::open(format!("/proc/self/fdinfo/{fd}")).ok())
+}
+
+fn read_misses(file: &mut File) -> u64 {
+    use std::io::Seek as _;
+    let mut text = String::new();
+    if file.rewind().is_err() || file.read_to_string(&mut text).is_err() {
+        return 0;
+    }
+    text.lines()
+        .find_map(|l| l.strip_prefix("recursion_misses:"))
+        .and_then(|n| n.trim().parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,68 @@
+//! The one table of BPF programs: where each attaches, what it gives, what is lost without it.
+//! `doctor`, the recording's header and the loader all read it.
+
+/// What a skipped run (`recursion_misses`) or a missing program means for the claims made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Without it, or when it is skipped, a release could be claimed too early.
+    Learns,
+    /// Without it, or when it is skipped, a window may seem open for too long.
+    Frees,
+    /// It adds a time or a name, and nothing hangs on it.
+    Adds,
+}
+
+/// One program of the object.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// Category of the tracepoint.
+    pub category: &'static str,
+    /// Name of the tracepoint.
+    pub tracepoint: &'static str,
+    /// How much hangs on it.
+    pub role: Role,
+    /// Nothing can be traced without it.
+    pub required: bool,
+    /// What it gives.
+    pub gives: &'static str,
+    /// What is worse without it.
+    pub without: &'static str,
+}
+
+impl Program {
+    /// `category:name`
+    #[must_use]
+    pub fn probe(&self) -> String {
+        format!("{}:{}", self.category, self.tracepoint)
+    }
+}
+
+macro_rules! programs {
+    ($($name:literal $category:literal $tp:literal $role:ident $required:literal $gives:literal / $without:literal;)*) => {
+        /// Every program, in the order in which they are attached: frees before what makes them
+        /// matter, submits last.
+        pub const PROGRAMS: &[Program] = &[$(Program {
+            name: $name, category: $category, tracepoint: $tp, role: Role::$role, required: $required, gives: $gives, without: $without,
+        }),*];
+    };
+}
+
+programs! {
+    "zct_kfree" "kmem" "kfree" Frees true "release: skb heads, pipes" / "nothing can be traced";
+    "zct_cache_free" "kmem" "kmem_cache_free" Frees true "release: small skb heads, sockets" / "releases are missed";
+    "zct_consume_skb" "skb" "consume_skb" Frees false "release on AF_UNIX sockets" / "AF_UNIX transfers stay open";
+    "zct_kfree_skb" "skb" "kfree_skb" Frees false "drops; AF_UNIX sockets closed with data" / "drops look like other releases";
+    "zct_tcp_probe" "tcp" "tcp_probe" Learns false "acknowledgements; merges on a local receiver" / "a release on loopback could be claimed too early; no ack times";
+    "zct_data_ready" "sock" "sk_data_ready" Learns false "local receivers outside TCP ESTABLISHED" / "local readers are not told from other releases";
+    "zct_reset" "tcp" "tcp_receive_reset" Adds false "resets by the peer" / "a reset shows as a close";
+    "zct_set_state" "sock" "inet_sock_set_state" Learns false "end of TCP connections" / "unsent data of a closed connection stays open";
+    "zct_retransmit" "tcp" "tcp_retransmit_skb" Adds false "retransmissions" / "retransmissions are not counted";
+    "zct_start_xmit" "net" "net_dev_start_xmit" Learns false "software GSO segments" / "a release on devices without GSO could be claimed too early";
+    "zct_net_dev_queue" "net" "net_dev_queue" Learns true "first transmit; which skb heads hold lent pages" / "nothing can be traced";
+    "zct_fork" "sched" "sched_process_fork" Adds false "--follow" / "children are not followed";
+    "zct_exit" "sched" "sched_process_exit" Adds false "a pid that was reused is not traced" / "a reused pid is traced too";
+    "zct_sys_exit" "raw_syscalls" "sys_exit" Learns true "return; what left a pipe" / "nothing can be traced";
+    "zct_sys_enter" "raw_syscalls" "sys_enter" Learns true "submit" / "nothing can be traced";
+}
