@@ -6,3 +6,15 @@
 //! `docs/architecture.md` for who may import whom.
 
 pub mod model;
+pub mod bpf;
+pub mod source;
+pub mod cli;
+pub mod cmd;
+pub mod engine;
+pub mod event;
+pub mod order;
+pub mod pipeline;
+pub mod select;
+pub mod sink;
+pub mod text;
+pub mod trace;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 
 use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::raw_trace_point::RawTracePointLink;
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use zctrace_common::{config::Config, counter, layout::KernelLayout};
@@ -115,6 +116,7 @@ pub struct Loaded {
     /// What this kernel lacks besides programs, in words.
     pub notes: Vec<String>,
     miss_files: Vec<(Role, File)>,
+    links: Vec<RawTracePointLink>,
 }
 
 fn btf_path() -> PathBuf {
@@ -204,9 +206,11 @@ impl Loaded {
 
         let mut probes = Vec::new();
         let mut miss_files = Vec::new();
+        let mut links = Vec::new();
         for program in PROGRAMS {
             match attach(&mut ebpf, program) {
-                Ok(file) => {
+                Ok((link, file)) => {
+                    links.push(link);
                     miss_files.extend(file.map(|f| (program.role, f)));
                     probes.push(ProbeStatus { name: program.probe(), state: ProbeState::Attached, reason: None });
                 }
@@ -229,7 +233,7 @@ impl Loaded {
         let map_error = |e: MapError| LoadError::Object(words(&e));
         let ring = RingBuf::try_from(take(&mut ebpf, "RING")?).map_err(map_error)?;
         let counters = PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?).map_err(map_error)?;
-        Ok(Self { ebpf, ring, counters, probes, notes, miss_files })
+        Ok(Self { ebpf, ring, counters, probes, notes, miss_files, links })
     }
 
     /// Reads every counter. `with_misses`: also the skipped runs, which costs a file read a program.
@@ -284,10 +288,9 @@ impl Loaded {
         insert(&mut self.ebpf, "PIDS", pid).map_err(|e| load_error("writing BPF maps", &e))
     }
 
-    /// Bytes the ring can take before records are lost.
-    #[must_use]
-    pub fn ring_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.ring.as_fd()
+    /// Detaches every program; counters and ring can still be read.
+    pub fn detach(&mut self) {
+        self.links.clear();
     }
 }
 
@@ -312,13 +315,14 @@ fn fill_filters(ebpf: &mut Ebpf, options: &Options) -> Result<(), MapError> {
 }
 
 /// Attaches, and opens the program's fdinfo where the kernel counts skipped runs.
-fn attach(ebpf: &mut Ebpf, program: &Program) -> Result<Option<File>, ProgramError> {
+fn attach(ebpf: &mut Ebpf, program: &Program) -> Result<(RawTracePointLink, Option<File>), ProgramError> {
     let missing = || ProgramError::InvalidName { name: program.name.into() };
     let raw: &mut RawTracePoint = ebpf.program_mut(program.name).ok_or_else(missing)?.try_into()?;
     raw.load()?;
-    raw.attach(program.tracepoint)?;
+    let link = raw.attach(program.tracepoint)?;
+    let link = raw.take_link(link)?;
     let fd = raw.fd()?.as_fd().as_raw_fd();
-    Ok(File::open(format!("/proc/self/fdinfo/{fd}")).ok())
+    Ok((link, File::open(format!("/proc/self/fdinfo/{fd}")).ok()))
 }
 
 fn read_misses(file: &mut File) -> u64 {

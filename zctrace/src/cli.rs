@@ -1,0 +1,213 @@
+//! The command line as types. What the words mean is decided in `cmd`.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER: &str = "\
+Examples:
+  sudo zctrace --pid 1234                          one line for each transfer of a running server
+  sudo zctrace --comm nginx --json                 the same as JSON lines
+  sudo zctrace record -o out.zct -- python3 s.py   trace one command, from before it starts
+  zctrace report out.zct                           what happened, in ten seconds
+  sudo zctrace demo                                see it work
+
+Exit codes: 0 done and nothing found; 1 what --fail-on asks for was found; 2 usage;
+3 the privileges or the kernel cannot do it; 4 anything else.";
+
+/// Shows what happens to page-cache pages between a zero-copy send and the moment the kernel is
+/// really done with them.
+#[derive(Debug, Parser)]
+#[command(name = "zctrace", version, about, after_help = AFTER, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; without a command: trace live.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Live tracing.
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record to a file, until interrupted, for a time, or while a command runs
+    Record(RecordArgs),
+    /// Say what happened in a recording
+    Report(ReportArgs),
+    /// Show what this kernel and these privileges allow
+    Doctor(DoctorArgs),
+    /// Trace a built-in sender whose receiver stalls, live
+    Demo(DemoArgs),
+    /// Runs a command as another user, once told to
+    #[command(name = "__exec", hide = true)]
+    Exec(ExecArgs),
+    /// The demo's sender
+    #[command(name = "__demo-sender", hide = true)]
+    DemoSender(DemoSenderArgs),
+}
+
+/// Which senders are traced. Writers and readers are never filtered.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub struct Filters {
+    /// Only this process and its threads; repeatable
+    #[arg(long, value_name = "N")]
+    pub pid: Vec<u32>,
+    /// Also the children of traced processes
+    #[arg(long, requires = "pid")]
+    pub follow: bool,
+    /// Only threads of this name (at most 15 bytes)
+    #[arg(long, value_name = "NAME")]
+    pub comm: Option<String>,
+    /// Only this file, or files whose path matches this glob; repeatable
+    #[arg(long, value_name = "PATH|GLOB")]
+    pub file: Vec<String>,
+    /// Only sockets with this port at either end
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// Only sockets connected to this address
+    #[arg(long, value_name = "ADDR")]
+    pub peer: Option<IpAddr>,
+    /// Only tasks in this cgroup (v2), as a path under the cgroup mount
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<PathBuf>,
+    /// Only this interface; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub api: Vec<ApiName>,
+    /// Only transfers whose gap is at least this long, such as 10ms
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub min_gap: Option<Duration>,
+    /// Content checking; this version has none
+    #[arg(long, value_name = "MODE", default_value = "off")]
+    pub fingerprint: Fingerprint,
+}
+
+/// Interfaces that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ApiName {
+    /// `sendfile(2)`
+    Sendfile,
+    /// `splice(2)`
+    Splice,
+}
+
+/// Content checking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Fingerprint {
+    /// None: no transfer is ever called clean
+    #[default]
+    Off,
+}
+
+/// `zctrace [FILTERS]`
+#[derive(Debug, Clone, Args)]
+pub struct LiveArgs {
+    /// Filters.
+    #[command(flatten)]
+    pub filters: Filters,
+    /// JSON lines on stdout instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Stop after this time, such as 10s
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub duration: Option<Duration>,
+}
+
+/// `zctrace record`
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Filters.
+    #[command(flatten)]
+    pub filters: Filters,
+    /// The file to write; an existing one is replaced
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// JSON lines on stdout as well, while recording
+    #[arg(long)]
+    pub json: bool,
+    /// Stop after this time, such as 10s
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// How long to wait for windows to close once the traced processes are gone
+    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = duration)]
+    pub linger: Duration,
+    /// Trace this command from before it starts; it runs as the user who called sudo
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// `zctrace report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The recording
+    pub file: PathBuf,
+    /// JSON lines instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 1 when a transfer is one of these
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub fail_on: Vec<FailOn>,
+}
+
+/// What can make a report fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Bytes could have changed while lent
+    Mutated,
+    /// Evidence is incomplete
+    Unknown,
+    /// Still lent at the end
+    Held,
+}
+
+/// `zctrace doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `zctrace demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How long the receiver stalls
+    #[arg(long, value_name = "DUR", default_value = "1500ms", value_parser = duration)]
+    pub stall: Duration,
+    /// Keep the recording of the demo
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Hidden: started stopped, continues as `uid`:`gid` with `command`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// User.
+    #[arg(long)]
+    pub uid: Option<u32>,
+    /// Group.
+    #[arg(long)]
+    pub gid: Option<u32>,
+    /// Command.
+    #[arg(last = true, required = true)]
+    pub command: Vec<OsString>,
+}
+
+/// Hidden.
+#[derive(Debug, Args)]
+pub struct DemoSenderArgs {
+    /// File to send.
+    #[arg(long)]
+    pub file: PathBuf,
+    /// Where the receiver listens.
+    #[arg(long)]
+    pub to: std::net::SocketAddr,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write for example 500ms, 10s, 2m"))
+}

@@ -1,0 +1,111 @@
+//! The loop around a live trace: drain, checkpoint, and know when to stop.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::child;
+use super::Failure;
+use crate::bpf::{LoadError, MapEntries};
+use crate::pipeline::Pipeline;
+use crate::source::{Live, LiveError};
+
+const DRAIN: Duration = Duration::from_millis(5);
+/// Barriers per drain: every so many drains, transfers that are over become visible.
+const CHECKPOINT_EVERY: u32 = 8;
+
+/// When a capture ends by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) duration: Option<Duration>,
+    /// Once the traced processes are gone: how long to wait for open windows.
+    pub(super) linger: Duration,
+    /// End when no filtered process is left.
+    pub(super) until_gone: bool,
+}
+
+/// How a capture ended.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// The command's exit, where there was one.
+    pub(super) command: Option<std::process::ExitStatus>,
+    /// What was left in the kernel's maps.
+    pub(super) entries: MapEntries,
+}
+
+/// Live errors with the right exit code.
+pub(super) fn live_failure(e: LiveError) -> anyhow::Error {
+    match e {
+        LiveError::Load(e @ LoadError::Object(_)) => anyhow::Error::from(e),
+        LiveError::Load(e) => Failure::cannot(e.to_string()),
+        LiveError::Consumer(e) => e,
+        LiveError::Counters(e) => anyhow::Error::from(e),
+    }
+}
+
+/// A single-threaded runtime: one consumer, no locks.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
+}
+
+/// Runs until a limit, a signal, or the end of what is traced.
+pub(super) async fn capture(
+    live: &mut Live,
+    pipeline: &mut Pipeline,
+    mut command: Option<std::process::Child>,
+    limits: Limits,
+) -> anyhow::Result<Ended> {
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut term = signal(SignalKind::terminate())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    eprintln!("zctrace: ready");
+    if let Some(command) = &command {
+        child::go(command)?;
+    }
+    let mut tick = tokio::time::interval(DRAIN);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let began = Instant::now();
+    let mut gone: Option<Instant> = None;
+    let mut ended = Ended::default();
+    let mut n = 0u32;
+    loop {
+        let stop = tokio::select! {
+            _ = tick.tick() => false,
+            _ = int.recv() => true,
+            _ = term.recv() => true,
+            _ = hup.recv() => true,
+        };
+        let mut consume = |bytes: &[u8]| pipeline.frame(bytes);
+        live.drain(&mut consume).map_err(live_failure)?;
+        n = n.wrapping_add(1);
+        if n.is_multiple_of(CHECKPOINT_EVERY) {
+            live.checkpoint(&mut consume).map_err(live_failure)?;
+            pipeline.flush()?;
+            if let Some(running) = &mut command
+                && let Some(status) = running.try_wait().context("waiting for the command")?
+            {
+                ended.command = Some(status);
+                command = None;
+            }
+            if gone.is_none() && limits.until_gone && command.is_none() && live.alive.is_empty() {
+                gone = Some(Instant::now());
+            }
+            if let Some(since) = gone
+                && (pipeline.open_windows() == 0 || since.elapsed() >= limits.linger)
+            {
+                break;
+            }
+        }
+        if stop || limits.duration.is_some_and(|d| began.elapsed() >= d) {
+            break;
+        }
+    }
+    if let Some(mut running) = command {
+        child::terminate(&running);
+        ended.command = running.wait().ok();
+    }
+    live.stop(&mut |bytes: &[u8]| pipeline.frame(bytes)).map_err(live_failure)?;
+    ended.entries = live.entries();
+    Ok(ended)
+}

@@ -1,0 +1,94 @@
+//! The demo's ending: facts of the trace beside what the actors saw, as something to read.
+
+use std::fmt::Write as _;
+
+use super::play::{CHANGED, Seen};
+use crate::model::{Fact, Outcome, Transfer};
+use crate::text;
+
+const WIDTH: u64 = 56;
+
+pub(super) fn tell(facts: &[Fact], seen: Option<&Seen>) -> String {
+    let mut out = String::new();
+    for fact in facts {
+        match fact {
+            Fact::Trace(info) => {
+                let _ = writeln!(out, "\n{} on Linux {}", info.tool, text::harmless(info.kernel.as_bytes()));
+            }
+            Fact::Transfer(t) => transfer(&mut out, t, seen),
+            Fact::Loss(_) => {}
+        }
+    }
+    if let Some(seen) = seen {
+        judge(&mut out, facts, seen);
+    }
+    out
+}
+
+/// One transfer as a line drawn to scale.
+fn transfer(out: &mut String, t: &Transfer, seen: Option<&Seen>) {
+    let path = t.file.path.as_deref().unwrap_or(b"?");
+    let _ = writeln!(
+        out,
+        "\nsendfile() of {} from {} by pid {}\n",
+        text::bytes(t.bytes),
+        text::harmless(path),
+        t.pid
+    );
+    let end = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
+    let span = end.saturating_sub(t.submit_ns).max(1);
+    let mut marks: Vec<(u64, String)> = vec![(t.submit_ns, "submit      sendfile() entered: the pages are lent from now on".into())];
+    let mut mark = |at: Option<u64>, what: &str| {
+        if let Some(at) = at {
+            marks.push((at, what.into()));
+        }
+    };
+    mark(t.first_xmit_ns, "first xmit  first bytes handed to the network device");
+    mark(t.return_ns, "return      sendfile() returned: the application believes it is done");
+    mark(t.ack_ns, "ack         the peer's TCP acknowledged the last byte");
+    mark(seen.map(|s| s.written_ns), "write       another program changed 4 KiB of the file");
+    let by = t.released_by.map_or("", text::released_by);
+    mark(t.release_ns, &format!("release     the last page reference is gone ({by})"));
+    marks.sort_by_key(|(at, _)| *at);
+    for (at, what) in &marks {
+        let offset = at.saturating_sub(t.submit_ns);
+        let column = (u128::from(offset) * u128::from(WIDTH) / u128::from(span)) as usize;
+        let column = column.min(WIDTH as usize);
+        let _ = writeln!(out, "  {:>10}  {}●", text::ns(offset), "─".repeat(column / 3));
+        let _ = writeln!(out, "              {what}");
+    }
+    match (t.outcome, t.gap_ns(), t.exposure_ns()) {
+        (Outcome::Released, Some(gap), Some(exposure)) => {
+            let _ = writeln!(
+                out,
+                "\n  gap       {:>10}   from submit to release: while it is open the bytes must not change\n  \
+                 exposure  {:>10}   of it after the application was told that all is done",
+                text::ns(gap),
+                text::ns(exposure)
+            );
+        }
+        _ => {
+            let _ = writeln!(out, "\n  outcome: {}", text::outcome(t.outcome));
+        }
+    }
+}
+
+/// The receiver's bytes have the last word.
+fn judge(out: &mut String, facts: &[Fact], seen: &Seen) {
+    let open_at_write = facts.iter().any(|f| {
+        matches!(f, Fact::Transfer(t) if t.submit_ns < seen.written_ns && t.release_ns.is_some_and(|r| r > seen.written_ns))
+    });
+    let _ = writeln!(
+        out,
+        "\nThe receiver got {}: {} of them carry the change made after sendfile() had returned.",
+        text::bytes(seen.got as u64),
+        text::bytes(seen.new_bytes as u64)
+    );
+    let expected = open_at_write && seen.new_bytes == CHANGED.len();
+    if expected {
+        let _ = writeln!(out, "The trace says why: the window was still open when the file was written.");
+    } else {
+        let _ = writeln!(out, "That does not fit what the trace says: please report this.");
+    }
+    let _ = writeln!(out, "\nNext: sudo zctrace --pid PID   or   sudo zctrace record -o out.zct -- CMD");
+}

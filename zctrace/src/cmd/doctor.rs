@@ -1,0 +1,108 @@
+//! `zctrace doctor`: what this kernel and these privileges allow, probe by probe.
+
+use serde::Serialize;
+use zctrace_common::config::Config;
+
+use super::Exit;
+use crate::bpf::{Loaded, Options, PROGRAMS};
+use crate::cli::DoctorArgs;
+use crate::model::{ProbeState, ProbeStatus};
+
+#[derive(Serialize)]
+struct Report {
+    r#type: &'static str,
+    tool: &'static str,
+    kernel: String,
+    can_trace: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    attach_ms: Option<u64>,
+    probes: Vec<Probe>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Probe {
+    #[serde(flatten)]
+    status: ProbeStatus,
+    gives: &'static str,
+    without: &'static str,
+}
+
+fn examine() -> Report {
+    let options = Options { config: Config::default(), ring_bytes: 4096, pids: Vec::new(), files: Vec::new() };
+    let began = std::time::Instant::now();
+    let (statuses, notes, reason) = match Loaded::new(&options) {
+        Ok(loaded) => (loaded.probes.clone(), loaded.notes.clone(), None),
+        Err(e) => (Vec::new(), Vec::new(), Some(e.to_string())),
+    };
+    let attach_ms = reason.is_none().then(|| u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let probes = PROGRAMS
+        .iter()
+        .map(|p| Probe {
+            status: statuses.iter().find(|s| s.name == p.probe()).cloned().unwrap_or_else(|| ProbeStatus {
+                name: p.probe(),
+                state: ProbeState::Missing,
+                reason: Some("not tried: see the reason above".into()),
+            }),
+            gives: p.gives,
+            without: p.without,
+        })
+        .collect();
+    Report {
+        r#type: "doctor",
+        tool: concat!("zctrace ", env!("CARGO_PKG_VERSION")),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        can_trace: reason.is_none(),
+        reason,
+        attach_ms,
+        probes,
+        notes,
+    }
+}
+
+pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
+    let report = examine();
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{}", text(&report));
+    }
+    Ok(if report.can_trace { Exit::Done } else { Exit::Cannot })
+}
+
+fn text(report: &Report) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    let _ = writeln!(out, "{} on Linux {}", report.tool, report.kernel);
+    match (&report.reason, report.attach_ms) {
+        (Some(reason), _) => {
+            let _ = writeln!(out, "CANNOT trace live: {}", crate::text::harmless(reason.as_bytes()));
+        }
+        (None, Some(ms)) => {
+            let _ = writeln!(out, "can trace live (loaded and attached in {ms} ms)");
+        }
+        (None, None) => {}
+    }
+    let _ = writeln!(out, "\n{:<30} {:<9} gives", "probe", "state");
+    for p in &report.probes {
+        let state = match p.status.state {
+            ProbeState::Attached => "attached",
+            ProbeState::Missing => "MISSING",
+        };
+        let _ = writeln!(out, "{:<30} {state:<9} {}", p.status.name, p.gives);
+        if p.status.state == ProbeState::Missing {
+            let why = p.status.reason.as_deref().unwrap_or_default();
+            let _ = writeln!(out, "{:<30}   why: {}\n{:<30}   without it: {}", "", crate::text::harmless(why.as_bytes()), "", p.without);
+        }
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    let _ = writeln!(
+        out,
+        "\nNot watched in this version: changes to lent pages (no verdict is ever `clean`), io_uring,\n\
+         MSG_ZEROCOPY, vmsplice, sends by the kernel itself."
+    );
+    out
+}

@@ -1,0 +1,141 @@
+//! Command-line filters -> what the kernel half evaluates, what is left for [`Select`], and the
+//! words for the recording's header.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use globset::{Glob, GlobSetBuilder};
+use zctrace_common::config::{Config, flag};
+use zctrace_common::kernel::op;
+
+use super::Failure;
+use crate::bpf::Options;
+use crate::cli::{ApiName, Filters};
+use crate::select::Select;
+
+/// Bytes of the ring unless `ZCTRACE_RING_BYTES` says otherwise.
+const RING: u32 = 16 << 20;
+
+/// Filters in all their forms.
+pub(super) struct Resolved {
+    pub(super) options: Options,
+    pub(super) select: Select,
+    pub(super) words: Vec<String>,
+}
+
+pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
+    let mut config = Config { ops: ops(&filters.api), ..Config::default() };
+    let mut words = Vec::new();
+    for pid in &filters.pid {
+        if !Path::new("/proc").join(pid.to_string()).exists() {
+            return Err(Failure::usage(format!("there is no process {pid}")));
+        }
+        words.push(format!("pid={pid}"));
+    }
+    if !filters.pid.is_empty() {
+        config.flags |= flag::BY_PID;
+    }
+    if filters.follow {
+        config.flags |= flag::FOLLOW;
+        words.push("follow".into());
+    }
+    if let Some(comm) = &filters.comm {
+        config.flags |= flag::BY_COMM;
+        let slot = config.comm.get_mut(..comm.len()).filter(|s| s.len() < 16);
+        slot.ok_or_else(|| Failure::usage(format!("--comm {comm:?}: the kernel keeps at most 15 bytes of a name")))?
+            .copy_from_slice(comm.as_bytes());
+        words.push(format!("comm={comm}"));
+    }
+    if let Some(port) = filters.port {
+        config.flags |= flag::BY_PORT;
+        config.port = port;
+        words.push(format!("port={port}"));
+    }
+    if let Some(path) = &filters.cgroup {
+        config.flags |= flag::BY_CGROUP;
+        config.cgroup = cgroup_id(path)?;
+        words.push(format!("cgroup={}", path.display()));
+    }
+    for api in &filters.api {
+        words.push(format!("api={api:?}").to_lowercase());
+    }
+    let mut select = Select {
+        peer: filters.peer.map(|ip| ip.to_canonical()),
+        min_gap: filters.min_gap,
+        ..Select::default()
+    };
+    if let Some(peer) = filters.peer {
+        words.push(format!("peer={peer}"));
+    }
+    if let Some(gap) = filters.min_gap {
+        words.push(format!("min-gap={}", humantime::format_duration(gap)));
+    }
+    let files = files(&filters.file, &mut select, &mut words)?;
+    if !files.is_empty() {
+        config.flags |= flag::BY_FILE;
+    }
+    let options = Options { config, ring_bytes: ring_bytes()?, pids: filters.pid.clone(), files };
+    Ok(Resolved { options, select, words })
+}
+
+fn ops(apis: &[ApiName]) -> u32 {
+    let bit = |api: &ApiName| match api {
+        ApiName::Sendfile => 1 << op::SENDFILE,
+        ApiName::Splice => 1 << op::SPLICE,
+    };
+    if apis.is_empty() { u32::MAX } else { apis.iter().map(bit).fold(0, |a, b| a | b) }
+}
+
+fn ring_bytes() -> anyhow::Result<u32> {
+    match std::env::var("ZCTRACE_RING_BYTES") {
+        Err(_) => Ok(RING),
+        Ok(text) => text
+            .parse::<u32>()
+            .ok()
+            .filter(|n| n.is_power_of_two() && *n >= 4096)
+            .ok_or_else(|| Failure::usage(format!("ZCTRACE_RING_BYTES={text}: must be a power of two of at least 4096"))),
+    }
+}
+
+fn cgroup_id(path: &Path) -> anyhow::Result<u64> {
+    let inside = path.strip_prefix("/").unwrap_or(path);
+    let mounts = std::fs::read_to_string("/proc/self/mounts").context("/proc/self/mounts")?;
+    let mount = mounts
+        .lines()
+        .map(|l| l.split(' ').collect::<Vec<_>>())
+        .find_map(|w| if w.get(2) == Some(&"cgroup2") { w.get(1).map(PathBuf::from) } else { None })
+        .ok_or_else(|| Failure::cannot("--cgroup needs a mounted cgroup v2 hierarchy, and there is none"))?;
+    let full = if path.starts_with(&mount) { path.to_path_buf() } else { mount.join(inside) };
+    let meta = std::fs::metadata(&full)
+        .map_err(|e| Failure::usage(format!("--cgroup {}: {e}", full.display())))?;
+    Ok(meta.ino())
+}
+
+/// Files that exist are matched by identity in the kernel; globs by path afterwards. Both kinds at
+/// once are matched by path, or a kernel-side match would hide what a glob asks for.
+fn files(patterns: &[String], select: &mut Select, words: &mut Vec<String>) -> anyhow::Result<Vec<(u32, u64)>> {
+    let mut found = Vec::new();
+    let mut globs = GlobSetBuilder::new();
+    let mut any_glob = false;
+    for pattern in patterns {
+        words.push(format!("file={pattern}"));
+        if let Ok(meta) = std::fs::metadata(pattern) {
+            let dev = meta.dev();
+            let kernel_dev = (rustix::fs::major(dev) << 20) | rustix::fs::minor(dev);
+            found.push((kernel_dev, meta.ino()));
+            let whole = std::fs::canonicalize(pattern).unwrap_or_else(|_| pattern.into());
+            globs.add(Glob::new(&globset::escape(&whole.to_string_lossy()))?);
+        } else if pattern.contains(['*', '?', '[']) {
+            any_glob = true;
+            globs.add(Glob::new(pattern).map_err(|e| Failure::usage(format!("--file {pattern}: {e}")))?);
+        } else {
+            return Err(Failure::usage(format!("--file {pattern}: no such file, and not a glob")));
+        }
+    }
+    if any_glob {
+        select.paths = Some(globs.build()?);
+        found.clear();
+    }
+    Ok(found)
+}

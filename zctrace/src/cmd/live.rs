@@ -1,0 +1,31 @@
+//! `zctrace [FILTERS]`: one line for each closed transfer, or JSON lines.
+
+use std::io::{BufWriter, Write as _};
+use std::time::Duration;
+
+use super::capture::{Limits, capture, live_failure, runtime};
+use super::{Exit, filters};
+use crate::cli::LiveArgs;
+use crate::pipeline::{Output, Pipeline};
+use crate::source::Live;
+
+pub(super) fn run(args: &LiveArgs) -> anyhow::Result<Exit> {
+    let resolved = filters::resolve(&args.filters)?;
+    let out = Box::new(BufWriter::new(std::io::stdout()));
+    let output = if args.json { Output::json(out) } else { Output::lines(out) };
+    let mut pipeline = Pipeline::new(None, vec![output], resolved.select);
+    let mut live = Live::start(&resolved.options, resolved.words, &mut |b: &[u8]| pipeline.frame(b))
+        .map_err(live_failure)?;
+    let limits = Limits {
+        duration: args.duration,
+        linger: Duration::from_secs(5),
+        until_gone: !args.filters.pid.is_empty(),
+    };
+    runtime()?.block_on(capture(&mut live, &mut pipeline, None, limits))?;
+    let summary = pipeline.finish()?;
+    if !args.json {
+        eprintln!("zctrace: {}", crate::sink::summary_line(&summary));
+    }
+    std::io::stdout().flush()?;
+    Ok(Exit::Done)
+}

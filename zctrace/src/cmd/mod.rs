@@ -1,0 +1,112 @@
+//! One file per verb. Here meet the command line, the stages and the exit codes.
+
+#[cfg(feature = "live")]
+mod capture;
+#[cfg(feature = "live")]
+mod child;
+#[cfg(feature = "live")]
+mod demo;
+#[cfg(feature = "live")]
+mod doctor;
+#[cfg(feature = "live")]
+mod filters;
+#[cfg(feature = "live")]
+mod live;
+#[cfg(feature = "live")]
+mod record;
+mod report;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+
+/// Exit codes: documented in the help, tested, stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, nothing found.
+    Done,
+    /// What `--fail-on` asks for was found.
+    Found,
+    /// The command line makes no sense.
+    Usage,
+    /// The privileges or the kernel cannot do it.
+    Cannot,
+    /// Anything else.
+    Failed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Found => 1,
+            Exit::Usage => 2,
+            Exit::Cannot => 3,
+            Exit::Failed => 4,
+        })
+    }
+}
+
+/// An error that knows its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+        Self { exit: Exit::Usage, message: message.into() }.into()
+    }
+
+    pub(crate) fn cannot(message: impl Into<String>) -> anyhow::Error {
+        Self { exit: Exit::Cannot, message: message.into() }.into()
+    }
+}
+
+/// Runs one command and says what to exit with; errors go to stderr.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let result = dispatch(cli);
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(e) => {
+            // Whoever closed our stdout does not want to hear about it.
+            if is_broken_pipe(&e) {
+                Exit::Done
+            } else {
+                eprintln!("zctrace: {}", crate::text::harmless(format!("{e:#}").as_bytes()));
+                e.downcast_ref::<Failure>().map_or(Exit::Failed, |f| f.exit)
+            }
+        }
+    };
+    exit.into()
+}
+
+fn is_broken_pipe(e: &anyhow::Error) -> bool {
+    e.chain().any(|c| {
+        c.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(feature = "live")]
+fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    match cli.command {
+        None => live::run(&cli.live),
+        Some(Command::Record(args)) => record::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Exec(args)) => child::exec(&args),
+        Some(Command::DemoSender(args)) => demo::send(&args),
+    }
+}
+
+#[cfg(not(feature = "live"))]
+fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    match cli.command {
+        Some(Command::Report(args)) => report::run(&args),
+        _ => Err(Failure::cannot("this zctrace was built without live tracing (cargo feature `live`)")),
+    }
+}

@@ -1,0 +1,82 @@
+//! `zctrace record`: frames to a file, verbatim.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::capture::{Limits, capture, live_failure, runtime};
+use super::{Exit, child, filters};
+use crate::cli::RecordArgs;
+use crate::pipeline::{Output, Pipeline};
+use crate::source::Live;
+use crate::trace::Writer;
+
+/// The recording belongs to the user who asked for it.
+fn create(path: &Path) -> anyhow::Result<File> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    if let Some(user) = child::invoker() {
+        std::os::unix::fs::fchown(&file, Some(user.uid), Some(user.gid))
+            .with_context(|| format!("giving {} to user {}", path.display(), user.uid))?;
+    }
+    Ok(file)
+}
+
+pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
+    let mut resolved = filters::resolve(&args.filters)?;
+    let file = create(&args.output)?;
+    let command = if args.command.is_empty() { None } else { Some(child::spawn(&args.command)?) };
+    if let Some(command) = &command {
+        use zctrace_common::config::flag;
+        resolved.options.config.flags |= flag::BY_PID | flag::FOLLOW;
+        resolved.options.pids.push(command.id());
+        resolved.words.push(format!("command={}", args.command.join(std::ffi::OsStr::new(" ")).to_string_lossy()));
+    }
+    let mut outputs = Vec::new();
+    if args.json {
+        outputs.push(Output::json(Box::new(BufWriter::new(std::io::stdout()))));
+    }
+    let tap = Writer::new(file)?;
+    let mut pipeline = Pipeline::new(Some(tap), outputs, resolved.select);
+    let limits = Limits {
+        duration: args.duration,
+        linger: args.linger,
+        until_gone: !resolved.options.pids.is_empty(),
+    };
+    let result = trace(&resolved.options, resolved.words, &mut pipeline, command, limits);
+    // Whatever happened, what is in hand belongs in the file.
+    let finished = pipeline.finish();
+    let ended = result.with_context(|| format!("recording to {}", args.output.display()))?;
+    let summary = finished.with_context(|| format!("recording to {}", args.output.display()))?;
+    if let Some(status) = ended.command.filter(|s| !s.success()) {
+        eprintln!("zctrace: the command ended with {status}");
+    }
+    if std::env::var_os("ZCTRACE_STATS").is_some() {
+        let e = ended.entries;
+        eprintln!("zctrace: maps heads={} socks={} pipes={} ops={}", e.heads, e.socks, e.pipes, e.ops);
+    }
+    eprintln!("zctrace: {}: {}", args.output.display(), crate::sink::summary_line(&summary));
+    Ok(Exit::Done)
+}
+
+fn trace(
+    options: &crate::bpf::Options,
+    words: Vec<String>,
+    pipeline: &mut Pipeline,
+    command: Option<std::process::Child>,
+    limits: Limits,
+) -> anyhow::Result<super::capture::Ended> {
+    let started = Live::start(options, words, &mut |b: &[u8]| pipeline.frame(b)).map_err(live_failure);
+    let mut live = match (started, command.as_ref()) {
+        (Ok(live), _) => live,
+        (Err(e), Some(waiting)) => {
+            // It is stopped before its exec: end it rather than leave it.
+            child::terminate(waiting);
+            let _ = child::go(waiting);
+            return Err(e);
+        }
+        (Err(e), None) => return Err(e),
+    };
+    runtime()?.block_on(capture(&mut live, pipeline, command, limits))
+}

@@ -1,0 +1,179 @@
+//! Open transfers and who still holds them. The one place that decides that a transfer is over.
+//!
+//! A transfer is over when its call has returned and no hold is left. It is then *pending* until a
+//! checkpoint shows that nothing up to its release was lost; only then is it stated.
+
+use std::collections::BTreeMap;
+
+use zctrace_common::user::loss;
+
+use super::verdict;
+use crate::model::{Fact, Reason, ReleasedBy, Transfer, TransferId};
+
+/// The end of one hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Close {
+    pub(super) at: u64,
+    pub(super) by: ReleasedBy,
+}
+
+#[derive(Debug)]
+struct Open {
+    t: Transfer,
+    cgroup: u64,
+    returned: bool,
+    holds: u32,
+    last: Option<Close>,
+    free_missed: bool,
+}
+
+/// Every transfer that has not been stated yet.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    open: BTreeMap<TransferId, Open>,
+    /// By the time from which it can be stated.
+    pending: BTreeMap<(u64, TransferId), Open>,
+}
+
+impl Ledger {
+    pub(super) fn open(&mut self, t: Transfer, cgroup: u64) {
+        let open = Open { cgroup, returned: false, holds: 0, last: None, free_missed: false, t };
+        self.open.insert(open.t.id, open);
+    }
+
+    /// The call turned out to move nothing.
+    pub(super) fn forget(&mut self, id: TransferId) {
+        self.open.remove(&id);
+    }
+
+    pub(super) fn get(&mut self, id: TransferId) -> Option<&mut Transfer> {
+        self.open.get_mut(&id).map(|o| &mut o.t)
+    }
+
+    pub(super) fn reason(&mut self, id: TransferId, reason: Reason) {
+        if let Some(t) = self.get(id)
+            && !t.reasons.contains(&reason)
+        {
+            t.reasons.push(reason);
+        }
+    }
+
+    pub(super) fn hold(&mut self, id: TransferId) {
+        if let Some(o) = self.open.get_mut(&id) {
+            o.holds += 1;
+        }
+    }
+
+    /// A hold that never was.
+    pub(super) fn unhold(&mut self, id: TransferId) {
+        if let Some(o) = self.open.get_mut(&id) {
+            o.holds = o.holds.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn close(&mut self, id: TransferId, close: Close) {
+        if let Some(o) = self.open.get_mut(&id) {
+            o.holds = o.holds.saturating_sub(1);
+            o.last = o.last.max(Some(close));
+        }
+        self.settle(id);
+    }
+
+    /// The call that opened it, or moved it on, returned.
+    pub(super) fn returned(&mut self, id: TransferId, at: u64) {
+        if let Some(o) = self.open.get_mut(&id) {
+            o.returned = true;
+            o.t.return_ns = Some(at);
+        }
+    }
+
+    /// Ends the transfer if nothing holds it any more.
+    pub(super) fn settle(&mut self, id: TransferId) {
+        let over = self.open.get(&id).is_some_and(|o| o.returned && o.holds == 0);
+        if !over {
+            return;
+        }
+        if let Some(mut o) = self.open.remove(&id) {
+            let release = o.last.map(|c| c.at);
+            o.t.release_ns = release;
+            o.t.released_by = o.last.map(|c| c.by);
+            let at = release.max(o.t.return_ns).unwrap_or(o.t.submit_ns);
+            self.pending.insert((at, id), o);
+        }
+    }
+
+    pub(super) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Something was lost in `[from, to]`: whatever was open then is in doubt.
+    pub(super) fn lost(&mut self, what: u32, from: u64, to: u64) {
+        let reason = match what {
+            loss::LEARN_MISS => Reason::ProbeSkipped,
+            loss::MAP_FULL => Reason::MapFull,
+            loss::FREE_MISS => {
+                // Can only make a window seem too long; matters if it never closes.
+                for o in self.open.values_mut().filter(|o| o.t.submit_ns <= to) {
+                    o.free_missed = true;
+                }
+                return;
+            }
+            _ => Reason::Loss,
+        };
+        let open = self.open.values_mut().filter(|o| o.t.submit_ns <= to);
+        let pending = self.pending.range_mut((from, FIRST)..).map(|(_, o)| o).filter(|o| o.t.submit_ns <= to);
+        for o in open.chain(pending) {
+            if !o.t.reasons.contains(&reason) {
+                o.t.reasons.push(reason);
+            }
+        }
+    }
+
+    /// Everything that is open is in doubt for this reason.
+    pub(super) fn doubt_all(&mut self, reason: Reason) {
+        for o in self.open.values_mut() {
+            if !o.t.reasons.contains(&reason) {
+                o.t.reasons.push(reason);
+            }
+        }
+    }
+
+    /// States what was over by `at`.
+    pub(super) fn checkpoint(&mut self, at: u64, name: &mut dyn FnMut(&mut Transfer, u64), out: &mut Vec<Fact>) {
+        while let Some(first) = self.pending.first_entry() {
+            if first.key().0 > at {
+                break;
+            }
+            state(first.remove(), name, out);
+        }
+    }
+
+    /// States the rest. `cut`: the stream ended without a stop, so nothing vouches for it.
+    pub(super) fn finish(&mut self, cut: bool, name: &mut dyn FnMut(&mut Transfer, u64), out: &mut Vec<Fact>) {
+        for (_, mut o) in std::mem::take(&mut self.pending) {
+            if cut {
+                o.t.reasons.push(Reason::RecordingCut);
+            }
+            state(o, name, out);
+        }
+        let mut rest: Vec<Open> = std::mem::take(&mut self.open).into_values().collect();
+        rest.sort_by_key(|o| (o.t.submit_ns, o.t.id));
+        for mut o in rest {
+            if cut {
+                o.t.reasons.push(Reason::RecordingCut);
+            }
+            if o.free_missed {
+                o.t.reasons.push(Reason::FreeMissed);
+            }
+            state(o, name, out);
+        }
+    }
+}
+
+const FIRST: TransferId = TransferId { cpu: 0, seq: 0 };
+
+fn state(mut o: Open, name: &mut dyn FnMut(&mut Transfer, u64), out: &mut Vec<Fact>) {
+    name(&mut o.t, o.cgroup);
+    verdict::conclude(&mut o.t);
+    out.push(Fact::Transfer(Box::new(o.t)));
+}

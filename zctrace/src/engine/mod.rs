@@ -1,0 +1,358 @@
+//! The engine: events in, facts out. Pure and deterministic: no I/O, no clock, no threads; time
+//! arrives with events, and every event it can be given is in the recording.
+//!
+//! It is a ledger of who still holds which bytes. [`ledger`] knows transfers and decides when one is
+//! over; [`stream`], [`dgram`] and [`pipe`] know the three kinds of holders. Engine functions are
+//! total: an event that fits nothing is counted.
+
+mod dgram;
+mod ledger;
+mod names;
+mod ops;
+mod pipe;
+mod seq;
+mod stream;
+mod verdict;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use zctrace_common::frame::{Header, USER_CPU};
+use zctrace_common::kernel::{Head, HeadFree, Pipe, SockEnd, free_flag, full_map, head_flag, pipe_why, sock_end};
+use zctrace_common::user::{Loss, loss};
+
+use self::dgram::Dgram;
+use self::ledger::{Close, Ledger};
+use self::names::Names;
+use self::pipe::PipeState;
+use self::stream::{Freed, Stream};
+use crate::event::Event;
+use crate::model::{Fact, LossLine, LossWhat, Reason, ReleasedBy, SockRef};
+
+const TCP: u16 = 6;
+const AF_UNIX: u16 = 1;
+
+/// How a socket keeps track of bytes.
+#[derive(Debug)]
+enum Kind {
+    Stream(Stream),
+    Dgram(Dgram),
+}
+
+#[derive(Debug)]
+struct SockState {
+    name: Arc<SockRef>,
+    kind: Kind,
+    /// A head of it could not be learned: no release on it is certain.
+    full: bool,
+    freed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct HeadState {
+    sock: u64,
+    start: u64,
+    end: u64,
+    flags: u32,
+    at: u64,
+}
+
+/// What the engine could not use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Events that refer to something never introduced: lost, or from before the trace.
+    pub orphans: u64,
+    /// Kernel frames said to have been produced, where the trace ended in order.
+    pub produced: Option<u64>,
+    /// Kernel frames said to have been delivered.
+    pub delivered: Option<u64>,
+    /// Kernel frames said to be lost.
+    pub lost: Option<u64>,
+}
+
+/// State of a trace.
+#[derive(Debug, Default)]
+pub struct Engine {
+    ledger: Ledger,
+    names: Names,
+    socks: HashMap<u64, SockState>,
+    heads: HashMap<u64, HeadState>,
+    pipes: HashMap<u64, PipeState>,
+    calls: HashMap<u64, ops::Call>,
+    stats: Stats,
+    stopped: bool,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Transfers that are open now.
+    #[must_use]
+    pub fn open_windows(&self) -> usize {
+        self.ledger.open_count()
+    }
+
+    /// What could not be used.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Things remembered that are not transfers: sockets, heads, pipes, calls. 0 once all of them
+    /// have ended.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.socks.len() + self.heads.len() + self.pipes.len() + self.calls.len()
+    }
+
+    /// Takes one event, in the order of time; appends what follows from it.
+    pub fn push(&mut self, header: &Header, event: &Event, out: &mut Vec<Fact>) {
+        let at = header.ts;
+        match event {
+            Event::Start(info) => out.push(Fact::Trace(info.clone())),
+            Event::OpEnter(e) => self.op_enter(header, e),
+            Event::OpExit(e) => self.op_exit(header, e),
+            Event::Sock(s) => {
+                let name = Arc::new(names::sock(s));
+                let kind = if s.proto == TCP {
+                    Kind::Stream(Stream::new(s.snd_una))
+                } else {
+                    Kind::Dgram(Dgram::default())
+                };
+                self.socks.insert(s.sock, SockState { name, kind, full: false, freed: false });
+            }
+            Event::SockEnd(e) => self.sock_end(at, e),
+            Event::Head(h) => self.head(at, h),
+            Event::HeadLen(h) => self.head_len(h.head, h.len),
+            Event::HeadFree(f) => self.head_free(at, f),
+            Event::Ack(a) => {
+                if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&a.sock) {
+                    s.ack(a.una, at, &mut self.ledger);
+                } else {
+                    self.stats.orphans += 1;
+                }
+            }
+            Event::Retransmit(r) => {
+                if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&r.sock) {
+                    s.retransmit(r.seq, r.end, &mut self.ledger);
+                }
+            }
+            Event::Extent(x) => {
+                let Some(head) = self.heads.get(&x.head).copied() else {
+                    self.stats.orphans += 1;
+                    return;
+                };
+                if let Some(SockState { kind: Kind::Dgram(d), name, .. }) = self.socks.get_mut(&head.sock) {
+                    let xmit = (name.family != AF_UNIX).then_some(head.at);
+                    let range = (x.off, x.off.saturating_add(u64::from(x.len)));
+                    d.extent(x.head, (x.dev, x.ino), range, xmit, &mut self.ledger);
+                }
+            }
+            Event::Pipe(p) => self.pipe(at, p),
+            Event::Path(p) => self.names.path(p),
+            Event::Proc(_) => {}
+            Event::MapFull(m) => self.map_full(m.map, m.id),
+            Event::Cgroup(id, path) => self.names.cgroup(*id, path),
+            Event::Loss(l) => self.loss(at, l, out),
+            Event::Checkpoint(_) => self.checkpoint(at, out),
+            Event::Stop(s) => {
+                self.stats.produced = Some(s.produced);
+                self.stats.delivered = Some(s.delivered);
+                self.stats.lost = Some(s.lost);
+                self.stopped = true;
+                self.checkpoint(at, out);
+                self.end(false, out);
+            }
+        }
+    }
+
+    /// The stream of events has ended.
+    pub fn finish(&mut self, out: &mut Vec<Fact>) {
+        if !self.stopped {
+            self.end(true, out);
+        }
+    }
+
+    fn end(&mut self, cut: bool, out: &mut Vec<Fact>) {
+        let names = &self.names;
+        self.ledger.finish(cut, &mut |t, cgroup| t.cgroup = names.cgroup_of(cgroup), out);
+    }
+
+    fn checkpoint(&mut self, at: u64, out: &mut Vec<Fact>) {
+        let names = &self.names;
+        self.ledger.checkpoint(at, &mut |t, cgroup| t.cgroup = names.cgroup_of(cgroup), out);
+    }
+
+    fn loss(&mut self, at: u64, l: &Loss, out: &mut Vec<Fact>) {
+        self.ledger.lost(l.what, l.from_ns, at);
+        if l.records == 0 {
+            return;
+        }
+        let what = match l.what {
+            loss::LEARN_MISS => LossWhat::LearnMiss,
+            loss::FREE_MISS => LossWhat::FreeMiss,
+            loss::MAP_FULL => LossWhat::MapFull,
+            _ => LossWhat::Ring,
+        };
+        let cpu = (l.cpu != USER_CPU).then_some(l.cpu);
+        out.push(Fact::Loss(LossLine { what, cpu, from_ns: l.from_ns, to_ns: at, records: l.records }));
+    }
+
+    fn map_full(&mut self, map: u32, id: u64) {
+        match self.socks.get_mut(&id) {
+            Some(sock) if map == full_map::HEADS => {
+                sock.full = true;
+                let ids: Vec<_> = match &sock.kind {
+                    Kind::Stream(s) => s.transfers().collect(),
+                    Kind::Dgram(d) => d.transfers().collect(),
+                };
+                for id in ids {
+                    self.ledger.reason(id, Reason::MapFull);
+                }
+            }
+            _ => self.ledger.doubt_all(Reason::MapFull),
+        }
+    }
+
+    fn head(&mut self, at: u64, h: &Head) {
+        let Some(sock) = self.socks.get_mut(&h.sock) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        let mut state = HeadState { sock: h.sock, start: 0, end: u64::from(h.len), flags: h.flags, at };
+        if let Kind::Stream(s) = &mut sock.kind {
+            state.start = s.seq(h.seq);
+            state.end = state.start.saturating_add(u64::from(h.len));
+            match self.heads.get(&h.head) {
+                Some(old) if h.flags & head_flag::AGAIN != 0 => s.head_is(h.head, old.start, state.start, state.end),
+                _ => s.head(h.head, state.start, state.end, at, &mut self.ledger),
+            }
+        }
+        self.heads.insert(h.head, state);
+    }
+
+    fn head_len(&mut self, head: u64, len: u32) {
+        let Some(state) = self.heads.get_mut(&head) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        state.end = state.start.saturating_add(u64::from(len));
+        if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&state.sock) {
+            s.head_is(head, state.start, state.start, state.end);
+        }
+    }
+
+    fn head_free(&mut self, at: u64, f: &HeadFree) {
+        let Some(head) = self.heads.remove(&f.head) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        let Some(sock) = self.socks.get_mut(&head.sock) else { return };
+        let has = |flag: u32| f.flags & flag != 0;
+        match &mut sock.kind {
+            Kind::Stream(s) => {
+                let loopback = head.flags & head_flag::LOOPBACK != 0;
+                let by = if has(free_flag::RX_SHUT) {
+                    ReleasedBy::Close
+                } else if has(free_flag::RX) {
+                    ReleasedBy::ReceiverRead
+                } else {
+                    s.freed_by(head.end, loopback)
+                };
+                let reason = if has(free_flag::RX_OOO) {
+                    Some(Reason::OutOfOrder)
+                } else if has(free_flag::RX_SPLICED) {
+                    Some(Reason::ReceiverSpliced)
+                } else if has(free_flag::REUSED) {
+                    Some(Reason::FreeMissed)
+                } else {
+                    None
+                };
+                let moved = has(free_flag::MOVED) && has(free_flag::RX);
+                if has(free_flag::UNA) {
+                    s.ack(f.snd_una, at, &mut self.ledger);
+                }
+                s.free(f.head, head.start, head.end, Freed { at, by, reason, moved }, &mut self.ledger);
+            }
+            Kind::Dgram(d) => {
+                let unix = sock.name.family == AF_UNIX;
+                let by = match (has(free_flag::DROPPED), unix) {
+                    (true, true) => ReleasedBy::Close,
+                    (true, false) => ReleasedBy::Drop,
+                    (false, true) => ReleasedBy::ReceiverRead,
+                    _ if has(free_flag::RX_SHUT) => ReleasedBy::Close,
+                    _ if has(free_flag::RX) || head.flags & head_flag::LOOPBACK != 0 => ReleasedBy::ReceiverRead,
+                    _ => ReleasedBy::TxComplete,
+                };
+                d.free(f.head, Close { at, by }, &mut self.ledger);
+            }
+        }
+        self.tidy(head.sock);
+    }
+
+    fn sock_end(&mut self, at: u64, e: &SockEnd) {
+        let Some(sock) = self.socks.get_mut(&e.sock) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        match (&mut sock.kind, e.why) {
+            (Kind::Stream(s), sock_end::RESET) => s.reset = true,
+            (Kind::Stream(s), why) => {
+                if why == sock_end::CLOSE {
+                    s.ack(e.snd_una, at, &mut self.ledger);
+                }
+                s.close(at, &mut self.ledger);
+            }
+            (Kind::Dgram(d), sock_end::FREED) => d.close(at, &mut self.ledger),
+            (Kind::Dgram(_), _) => {}
+        }
+        if e.why == sock_end::FREED {
+            sock.freed = true;
+        }
+        self.tidy(e.sock);
+    }
+
+    /// Forgets a socket that is freed and holds nothing.
+    fn tidy(&mut self, id: u64) {
+        let Some(sock) = self.socks.get(&id) else { return };
+        let idle = match &sock.kind {
+            Kind::Stream(s) => s.is_idle() && s.has_ended(),
+            Kind::Dgram(d) => d.is_idle(),
+        };
+        if sock.freed && idle {
+            self.socks.remove(&id);
+        }
+    }
+
+    fn pipe(&mut self, at: u64, p: &Pipe) {
+        if p.why == pipe_why::NEW {
+            self.pipes.insert(p.pipe, PipeState::new(p.head, p.tail));
+            return;
+        }
+        let Some(pipe) = self.pipes.get_mut(&p.pipe) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        match p.why {
+            pipe_why::READ => {
+                let tail = pipe.slot(p.tail);
+                pipe.drained(tail, Close { at, by: ReleasedBy::PipeDrained }, &mut self.ledger);
+            }
+            pipe_why::RESIZED => {
+                pipe.clear(Close { at, by: ReleasedBy::PipeDrained }, Some(Reason::PipeChanged), &mut self.ledger);
+                *pipe = PipeState::new(p.head, p.tail);
+            }
+            _ => {
+                // What is left in it goes with it; what its tail has passed was drained before.
+                let tail = pipe.slot(p.tail);
+                pipe.drained(tail, Close { at, by: ReleasedBy::PipeDrained }, &mut self.ledger);
+                pipe.clear(Close { at, by: ReleasedBy::Close }, None, &mut self.ledger);
+                self.pipes.remove(&p.pipe);
+            }
+        }
+    }
+}

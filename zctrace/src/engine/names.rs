@@ -1,0 +1,84 @@
+//! What things are called: paths, cgroups, socket addresses, as the frames state them.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use zctrace_common::kernel::{Path, Sock};
+
+use crate::model::{FileRef, SockAddr, SockRef};
+
+const AF_UNIX: u16 = 1;
+const AF_INET6: u16 = 10;
+
+/// Names seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    paths: HashMap<(u32, u64), Arc<[u8]>>,
+    cgroups: HashMap<u64, Arc<str>>,
+}
+
+impl Names {
+    pub(super) fn path(&mut self, p: &Path) {
+        let used = (p.used as usize).min(p.text.len());
+        let names: Vec<&[u8]> =
+            p.text.get(..used).unwrap_or_default().split(|b| *b == 0).filter(|n| !n.is_empty()).collect();
+        let mut path = if p.whole == 0 { "…".as_bytes().to_vec() } else { Vec::new() };
+        for name in names.iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        self.paths.insert((p.dev, p.ino), path.into());
+    }
+
+    pub(super) fn cgroup(&mut self, id: u64, path: &str) {
+        self.cgroups.insert(id, path.into());
+    }
+
+    pub(super) fn cgroup_of(&self, id: u64) -> Option<Arc<str>> {
+        self.cgroups.get(&id).cloned()
+    }
+
+    pub(super) fn file(&self, dev: u32, ino: u64) -> FileRef {
+        FileRef { dev, ino, path: self.paths.get(&(dev, ino)).cloned() }
+    }
+}
+
+/// The identity of a socket.
+pub(super) fn sock(s: &Sock) -> SockRef {
+    let ip = |bytes: &[u8; 16], port| {
+        let [a, b, c, d, ..] = *bytes;
+        let ip = if s.family == AF_INET6 {
+            IpAddr::from(Ipv6Addr::from(*bytes))
+        } else {
+            IpAddr::from(Ipv4Addr::new(a, b, c, d))
+        };
+        // An unconnected end is all zero.
+        if port == 0 && ip.is_unspecified() { SockAddr::None } else { SockAddr::Inet(ip, port) }
+    };
+    let (mut local, mut remote) = (SockAddr::None, SockAddr::None);
+    if s.family == AF_UNIX {
+        let len = usize::from(s.name_len).min(s.name.len());
+        let name = s.name.get(..len).unwrap_or_default();
+        // A path ends at its NUL; an abstract name starts with one and is exactly as long as said.
+        let name = match name.split_first() {
+            Some((0, _)) | None => name,
+            Some(_) => name.split(|b| *b == 0).next().unwrap_or_default(),
+        };
+        if !name.is_empty() {
+            let addr = SockAddr::Unix(name.into());
+            if s.name_is_peer == 0 { local = addr } else { remote = addr }
+        }
+    } else {
+        local = ip(&s.laddr, s.lport);
+        remote = ip(&s.raddr, s.rport);
+    }
+    SockRef {
+        id: s.sock,
+        cookie: (s.cookie != 0).then_some(s.cookie),
+        family: s.family,
+        proto: s.proto,
+        local,
+        remote,
+    }
+}

@@ -1,0 +1,322 @@
+//! System calls: a transfer opens, moves on, returns.
+
+use std::sync::Arc;
+
+use zctrace_common::frame::Header;
+use zctrace_common::kernel::{OpEnter, OpExit, end, op, op_flag};
+
+use super::ledger::Close;
+use super::pipe::{Position, Segment};
+use super::seq::low;
+use super::{Engine, Kind};
+use crate::model::{Api, Outcome, Reason, ReleasedBy, Transfer, TransferId, Verdict};
+
+/// A call that has not returned yet.
+#[derive(Debug)]
+pub(super) struct Call {
+    enter: OpEnter,
+    id: TransferId,
+    /// First byte (TCP) or slot (pipe) at the destination, unwrapped.
+    start: u64,
+    /// Handles of datagram holds, in the order of the bytes, with their lengths.
+    handles: Vec<(u64, Segment)>,
+}
+
+/// Flags that mean: the kernel copies.
+const COPIES: u8 = op_flag::DIRECT | op_flag::COPY_READ | op_flag::NO_SG;
+
+impl Call {
+    fn opens(&self) -> bool {
+        self.enter.flags & op_flag::OPENS != 0
+    }
+
+    fn copies(&self) -> bool {
+        self.enter.flags & COPIES != 0
+    }
+
+    fn opaque(&self) -> bool {
+        self.enter.flags & op_flag::ULP != 0
+    }
+}
+
+fn trimmed(comm: &[u8; 16]) -> Arc<[u8]> {
+    comm.split(|b| *b == 0).next().unwrap_or_default().into()
+}
+
+impl Engine {
+    pub(super) fn op_enter(&mut self, header: &Header, e: &OpEnter) {
+        let id = TransferId { cpu: header.cpu, seq: header.seq };
+        if let Some(old) = self.calls.remove(&header.task) {
+            self.exit_missed(&old);
+        }
+        let mut call = Call { enter: *e, id, start: 0, handles: Vec::new() };
+        if call.opens() {
+            self.ledger.open(self.transfer(header, e, id), e.cgroup);
+            if self.socks.get(&e.dst).is_some_and(|s| s.full) {
+                self.ledger.reason(id, Reason::MapFull);
+            }
+            if call.opaque() {
+                self.ledger.reason(id, Reason::UpperLayer);
+            }
+        }
+        match (e.src_kind, e.dst_kind) {
+            (end::FILE, end::SOCK) if call.opens() && !call.copies() && !call.opaque() => {
+                self.file_to_sock(&mut call);
+            }
+            (_, end::PIPE) => {
+                if let Some(pipe) = self.pipes.get_mut(&e.dst) {
+                    call.start = pipe.slot(low(e.dst_pos));
+                    if call.opens() && !call.copies() {
+                        pipe.begin(id, call.start, e.src_pos, e.count, &mut self.ledger);
+                    }
+                }
+            }
+            (end::PIPE, end::SOCK) => self.pipe_to_sock(&mut call),
+            _ => {}
+        }
+        self.calls.insert(header.task, call);
+    }
+
+    fn transfer(&self, header: &Header, e: &OpEnter, id: TransferId) -> Transfer {
+        let socket = if e.dst_kind == end::SOCK { self.socks.get(&e.dst).map(|s| Arc::clone(&s.name)) } else { None };
+        #[expect(clippy::cast_possible_truncation, reason = "two 32-bit halves")]
+        let (pid, tid) = ((header.task >> 32) as u32, header.task as u32);
+        Transfer {
+            id,
+            api: if e.op == op::SENDFILE { Api::Sendfile } else { Api::Splice },
+            pid,
+            tid,
+            comm: trimmed(&e.comm),
+            cgroup: None,
+            file: self.names.file(e.dev, e.ino),
+            offset: e.src_pos,
+            requested: e.count,
+            bytes: 0,
+            socket,
+            zero_copy: e.flags & COPIES == 0,
+            submit_ns: header.ts,
+            return_ns: None,
+            notify_ns: None,
+            first_xmit_ns: None,
+            ack_ns: None,
+            release_ns: None,
+            retransmits: 0,
+            released_by: None,
+            outcome: Outcome::Held,
+            verdict: Verdict::Unknown,
+            reasons: Vec::new(),
+        }
+    }
+
+    fn file_to_sock(&mut self, call: &mut Call) {
+        let e = &call.enter;
+        let Some(sock) = self.socks.get_mut(&e.dst) else {
+            // Its introduction was lost, and that loss is on record.
+            self.stats.orphans += 1;
+            self.ledger.reason(call.id, Reason::Loss);
+            return;
+        };
+        match &mut sock.kind {
+            Kind::Stream(s) => {
+                call.start = s.seq(low(e.dst_pos));
+                s.begin(call.id, call.start, e.count, &mut self.ledger);
+            }
+            Kind::Dgram(d) => {
+                let (start, end) = (e.src_pos, e.src_pos.saturating_add(e.count));
+                let handle = d.begin(call.id, (e.dev, e.ino), start, end, &mut self.ledger);
+                call.handles.push((handle, Segment { id: call.id, start, end, slot: 0, slots: 0 }));
+            }
+        }
+    }
+
+    /// Packets may be freed before the call returns, so holds on a datagram socket begin now.
+    fn pipe_to_sock(&mut self, call: &mut Call) {
+        let e = &call.enter;
+        let Some(sock) = self.socks.get_mut(&e.dst) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        match &mut sock.kind {
+            Kind::Stream(s) => call.start = s.seq(low(e.dst_pos)),
+            Kind::Dgram(d) => {
+                d.movers += 1;
+                let Some(pipe) = self.pipes.get_mut(&e.src) else { return };
+                let from = Position { slot: pipe.slot(low(e.src_pos)), off: e.src_off };
+                let to = Position { slot: pipe.slot(e.src_head), off: 0 };
+                for segment in pipe.between(from, to) {
+                    if let Some(t) = self.ledger.get(segment.id) {
+                        let file = (t.file.dev, t.file.ino);
+                        let handle = d.begin(segment.id, file, segment.start, segment.end, &mut self.ledger);
+                        call.handles.push((handle, segment));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The task is in another call: the exit of this one was lost.
+    fn exit_missed(&mut self, call: &Call) {
+        if call.opens() {
+            self.ledger.reason(call.id, Reason::ReturnMissed);
+        } else {
+            // It moved something we do not know.
+            self.ledger.doubt_all(Reason::ReturnMissed);
+        }
+    }
+
+    pub(super) fn op_exit(&mut self, header: &Header, x: &OpExit) {
+        let Some(call) = self.calls.remove(&header.task) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        let at = header.ts;
+        let moved = u64::try_from(x.ret).unwrap_or(0);
+        if call.opens() {
+            self.opened(&call, x, moved, at);
+        }
+        if call.enter.src_kind == end::PIPE {
+            self.moved(&call, x, moved, at);
+        }
+    }
+
+    /// The call that opened a transfer returned.
+    fn opened(&mut self, call: &Call, x: &OpExit, moved: u64, at: u64) {
+        let (e, id) = (&call.enter, call.id);
+        if let Some(t) = self.ledger.get(id) {
+            t.bytes = moved;
+        }
+        if moved > 0 {
+            self.ledger.returned(id, at);
+        }
+        if call.copies() || call.opaque() {
+            if call.copies() && moved > 0 {
+                self.ledger.hold(id);
+                self.ledger.close(id, Close { at, by: ReleasedBy::Copied });
+            }
+        } else if e.dst_kind == end::SOCK {
+            match self.socks.get_mut(&e.dst).map(|s| &mut s.kind) {
+                Some(Kind::Stream(s)) => {
+                    let end = (moved > 0).then(|| s.seq(low(x.dst_pos)));
+                    // Never less than what the call says it wrote.
+                    let end = end.map(|seq| seq.max(call.start + moved));
+                    s.end(id, call.start, end, at, &mut self.ledger);
+                }
+                Some(Kind::Dgram(d)) => {
+                    for (handle, _) in &call.handles {
+                        d.end(*handle, (moved > 0).then_some(e.src_pos + moved), at, &mut self.ledger);
+                    }
+                }
+                None => {}
+            }
+        } else if let Some(pipe) = self.pipes.get_mut(&e.dst) {
+            let last = pipe.slot(low(x.dst_pos));
+            let close = Close { at, by: ReleasedBy::PipeDrained };
+            if moved == 0 {
+                self.ledger.unhold(id);
+            }
+            pipe.end(call.start, last, moved, close, &mut self.ledger);
+        }
+        if moved == 0 {
+            self.ledger.forget(id);
+        } else {
+            self.ledger.settle(id);
+        }
+    }
+
+    /// The call took `moved` bytes out of a pipe (`tee`: looked at them).
+    fn moved(&mut self, call: &Call, x: &OpExit, moved: u64, at: u64) {
+        let e = &call.enter;
+        let mut segments = Vec::new();
+        let mut tail = 0;
+        if let Some(pipe) = self.pipes.get_mut(&e.src) {
+            let from = Position { slot: pipe.slot(low(e.src_pos)), off: e.src_off };
+            let to = if e.op == op::TEE {
+                // tee() leaves the tail; what it copied are as many slots as the other pipe got.
+                Position { slot: from.slot + u64::from(low(x.dst_pos).wrapping_sub(low(e.dst_pos))), off: 0 }
+            } else {
+                Position { slot: pipe.slot(low(x.src_pos)), off: x.src_off }
+            };
+            tail = to.slot;
+            if moved > 0 {
+                segments = pipe.between(from, to);
+            }
+        }
+        match e.dst_kind {
+            end::SOCK => self.into_sock(call, x, moved, &segments, at),
+            end::PIPE => self.into_pipe(call, &segments, at),
+            _ => {}
+        }
+        if e.op == op::TEE {
+            return;
+        }
+        if moved > 0 {
+            for s in &segments {
+                self.ledger.returned(s.id, at);
+            }
+        }
+        let by = if call.copies() { ReleasedBy::Copied } else { ReleasedBy::PipeDrained };
+        if let Some(pipe) = self.pipes.get_mut(&e.src) {
+            pipe.drained(tail, Close { at, by }, &mut self.ledger);
+        }
+    }
+
+    fn into_sock(&mut self, call: &Call, x: &OpExit, moved: u64, segments: &[Segment], at: u64) {
+        let Some(sock) = self.socks.get_mut(&call.enter.dst) else { return };
+        for s in segments {
+            if let Some(t) = self.ledger.get(s.id) {
+                t.socket = Some(Arc::clone(&sock.name));
+                t.zero_copy &= !call.copies();
+            }
+            if sock.full {
+                self.ledger.reason(s.id, Reason::MapFull);
+            }
+            if call.opaque() {
+                self.ledger.reason(s.id, Reason::UpperLayer);
+            }
+        }
+        let copies = call.copies() || call.opaque();
+        match &mut sock.kind {
+            Kind::Stream(stream) if !copies => {
+                let end = stream.seq(low(x.dst_pos)).max(call.start + moved);
+                let sum: u64 = segments.iter().map(|s| s.end - s.start).sum();
+                // Somebody else's bytes are in between: take the hull, which is late, never early.
+                let exact = sum == moved && end == call.start + moved;
+                let mut seq = call.start;
+                for s in segments {
+                    let (a, b) = if exact { (seq, seq + (s.end - s.start)) } else { (call.start, end) };
+                    stream.add(s.id, a, b, at, &mut self.ledger);
+                    seq = b;
+                }
+            }
+            Kind::Stream(_) => {}
+            Kind::Dgram(d) => {
+                let mut held: Vec<(TransferId, u64, u64)> = Vec::new();
+                for (handle, planned) in &call.handles {
+                    let actual = segments.iter().find(|s| s.id == planned.id && s.start == planned.start);
+                    held.extend(actual.map(|s| (s.id, s.start, s.end.min(planned.end))));
+                    d.end(*handle, actual.map(|s| s.end), at, &mut self.ledger);
+                }
+                // Bytes that came into the pipe while the call waited.
+                for s in segments {
+                    let known = held.iter().find(|(id, start, _)| *id == s.id && *start == s.start);
+                    let start = known.map_or(s.start, |(_, _, end)| *end);
+                    if start < s.end
+                        && let Some(t) = self.ledger.get(s.id)
+                    {
+                        let file = (t.file.dev, t.file.ino);
+                        d.add(s.id, file, start, s.end, at, &mut self.ledger);
+                    }
+                }
+                d.mover_left();
+            }
+        }
+    }
+
+    fn into_pipe(&mut self, call: &Call, segments: &[Segment], at: u64) {
+        let Some(pipe) = self.pipes.get_mut(&call.enter.dst) else { return };
+        let close = Close { at, by: ReleasedBy::PipeDrained };
+        for s in segments {
+            pipe.add(call.start + s.slot, *s, close, &mut self.ledger);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! TCP: which sequence numbers a transfer has, and which skb heads hold them.
+//!
+//! A hold ends when its bytes are acknowledged (or the socket is closed: nothing unsent will be
+//! sent) *and* no live head covers any of them. The first half rules out heads that were never
+//! seen: a byte that is acknowledged was transmitted, and a transmitted head is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ledger::{Close, Ledger};
+use super::seq::Unwrap;
+use crate::model::{Reason, ReleasedBy, TransferId};
+
+#[derive(Debug)]
+struct Hold {
+    id: TransferId,
+    end: u64,
+    /// The call still runs: `end` is what was asked for.
+    in_call: bool,
+    last_free: Option<Close>,
+}
+
+/// What a freed head says about how it ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Freed {
+    pub(super) at: u64,
+    pub(super) by: ReleasedBy,
+    pub(super) reason: Option<Reason>,
+    pub(super) moved: bool,
+}
+
+/// One TCP socket's byte stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    seq: Unwrap,
+    acked: u64,
+    acked_at: u64,
+    /// Nothing unsent will ever be sent, since then.
+    closed: Option<u64>,
+    pub(super) reset: bool,
+    holds: BTreeMap<(u64, TransferId), Hold>,
+    /// `(end, start, id)` of holds that are not acknowledged and whose call has returned.
+    unacked: BTreeSet<(u64, u64, TransferId)>,
+    heads: BTreeMap<(u64, u64), u64>,
+    longest_hold: u64,
+    longest_head: u64,
+}
+
+impl Stream {
+    pub(super) fn new(snd_una: u32) -> Self {
+        let mut seq = Unwrap::new(snd_una);
+        let acked = seq.get(snd_una);
+        Self {
+            seq,
+            acked,
+            acked_at: 0,
+            closed: None,
+            reset: false,
+            holds: BTreeMap::new(),
+            unacked: BTreeSet::new(),
+            heads: BTreeMap::new(),
+            longest_hold: 0,
+            longest_head: 0,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.holds.is_empty() && self.heads.is_empty()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    pub(super) fn seq(&mut self, low: u32) -> u64 {
+        self.seq.get(low)
+    }
+
+    pub(super) fn transfers(&self) -> impl Iterator<Item = TransferId> {
+        self.holds.keys().map(|(_, id)| *id)
+    }
+
+    /// A call begins to write at `start`.
+    pub(super) fn begin(&mut self, id: TransferId, start: u64, count: u64, ledger: &mut Ledger) {
+        let end = start.saturating_add(count);
+        self.longest_hold = self.longest_hold.max(end - start);
+        self.holds.insert((start, id), Hold { id, end, in_call: true, last_free: None });
+        ledger.hold(id);
+    }
+
+    /// That call returned, having written up to `end`; `None`: it wrote nothing.
+    pub(super) fn end(&mut self, id: TransferId, start: u64, end: Option<u64>, at: u64, ledger: &mut Ledger) {
+        let key = (start, id);
+        let Some(end) = end else {
+            self.holds.remove(&key);
+            ledger.unhold(id);
+            return;
+        };
+        if let Some(hold) = self.holds.get_mut(&key) {
+            hold.end = end;
+            hold.in_call = false;
+            self.longest_hold = self.longest_hold.max(end - start);
+        }
+        self.returned(key, at, ledger);
+    }
+
+    /// A call that returned moved these bytes here.
+    pub(super) fn add(&mut self, id: TransferId, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
+        self.longest_hold = self.longest_hold.max(end - start);
+        if self.holds.insert((start, id), Hold { id, end, in_call: false, last_free: None }).is_none() {
+            ledger.hold(id);
+        }
+        self.xmit_seen(start, end, at, id, ledger);
+        self.returned((start, id), at, ledger);
+    }
+
+    fn xmit_seen(&self, start: u64, end: u64, at: u64, id: TransferId, ledger: &mut Ledger) {
+        if self.covered(start, end)
+            && let Some(t) = ledger.get(id)
+        {
+            t.first_xmit_ns.get_or_insert(at);
+        }
+    }
+
+    fn returned(&mut self, key: (u64, TransferId), at: u64, ledger: &mut Ledger) {
+        let Some(hold) = self.holds.get(&key) else { return };
+        let (id, end, last) = (hold.id, hold.end, hold.last_free);
+        let mut acked = None;
+        if self.acked >= end {
+            acked = Some(Close { at: self.acked_at, by: ReleasedBy::Ack });
+            note_ack(id, self.acked_at, ledger);
+        } else if self.closed.is_none() {
+            self.unacked.insert((end, key.0, id));
+        }
+        // Everything may have happened before the call returned; then the evidence is already here.
+        let by = if self.reset { ReleasedBy::Reset } else { ReleasedBy::Close };
+        let closed = self.closed.map(|at| Close { at, by });
+        let close = last.max(acked.or(closed)).unwrap_or(Close { at, by });
+        self.check(key, close, ledger);
+    }
+
+    /// Ends the hold if nothing is left of it.
+    fn check(&mut self, key: (u64, TransferId), close: Close, ledger: &mut Ledger) {
+        let Some(hold) = self.holds.get(&key) else { return };
+        let done = !hold.in_call
+            && (self.acked >= hold.end || self.closed.is_some())
+            && !self.covered(key.0, hold.end);
+        if done {
+            let (id, end) = (hold.id, hold.end);
+            self.holds.remove(&key);
+            self.unacked.remove(&(end, key.0, id));
+            ledger.close(id, close);
+        }
+    }
+
+    /// Whether a live head overlaps `[start, end)`.
+    fn covered(&self, start: u64, end: u64) -> bool {
+        let from = start.saturating_sub(self.longest_head);
+        self.heads.range((from, 0)..(end, 0)).any(|(_, head_end)| *head_end > start)
+    }
+
+    fn overlapping(&self, start: u64, end: u64) -> Vec<(u64, TransferId)> {
+        let from = start.saturating_sub(self.longest_hold);
+        let low = TransferId { cpu: 0, seq: 0 };
+        self.holds.range((from, low)..(end, low)).filter(|(_, h)| h.end > start).map(|(k, _)| *k).collect()
+    }
+
+    /// A head with bytes `[start, end)` was handed to a device.
+    pub(super) fn head(&mut self, head: u64, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
+        self.heads.insert((start, head), end);
+        self.longest_head = self.longest_head.max(end - start);
+        for (_, id) in self.overlapping(start, end) {
+            if let Some(t) = ledger.get(id) {
+                t.first_xmit_ns.get_or_insert(at);
+            }
+        }
+    }
+
+    /// The head holds `[start, end)` from now on.
+    pub(super) fn head_is(&mut self, head: u64, old_start: u64, start: u64, end: u64) {
+        self.heads.remove(&(old_start, head));
+        self.heads.insert((start, head), end);
+        self.longest_head = self.longest_head.max(end - start);
+    }
+
+    /// The head that held `[start, end)` is gone.
+    pub(super) fn free(&mut self, head: u64, start: u64, end: u64, freed: Freed, ledger: &mut Ledger) {
+        self.heads.remove(&(start, head));
+        let close = Close { at: freed.at, by: freed.by };
+        let lost_track = freed.moved && !self.holds_all(start, end);
+        for key in self.overlapping(start, end) {
+            if let Some(hold) = self.holds.get_mut(&key) {
+                hold.last_free = hold.last_free.max(Some(close));
+            }
+            if let Some(reason) = freed.reason {
+                ledger.reason(key.1, reason);
+            }
+            if lost_track {
+                ledger.reason(key.1, Reason::FragsMoved);
+            }
+            self.check(key, close, ledger);
+        }
+    }
+
+    /// Whether live heads cover all of `[start, end)`.
+    fn holds_all(&self, start: u64, end: u64) -> bool {
+        let from = start.saturating_sub(self.longest_head);
+        let mut reach = start;
+        for ((head_start, _), head_end) in self.heads.range((from, 0)..(end, 0)) {
+            if *head_start <= reach {
+                reach = reach.max(*head_end);
+            }
+        }
+        reach >= end
+    }
+
+    /// Everything before `una` is acknowledged.
+    pub(super) fn ack(&mut self, una: u32, at: u64, ledger: &mut Ledger) {
+        let una = self.seq.get(una);
+        if una <= self.acked {
+            return;
+        }
+        self.acked = una;
+        self.acked_at = at;
+        while let Some((end, start, id)) = self.unacked.first().copied() {
+            if end > una {
+                break;
+            }
+            self.unacked.remove(&(end, start, id));
+            note_ack(id, at, ledger);
+            self.check((start, id), Close { at, by: ReleasedBy::Ack }, ledger);
+        }
+    }
+
+    /// `[start, end)` went out again.
+    pub(super) fn retransmit(&mut self, start: u32, end: u32, ledger: &mut Ledger) {
+        let (start, end) = (self.seq.get(start), self.seq.get(end));
+        for (_, id) in self.overlapping(start, end) {
+            if let Some(t) = ledger.get(id) {
+                t.retransmits = t.retransmits.saturating_add(1);
+            }
+        }
+    }
+
+    /// Nothing unsent will be sent any more.
+    pub(super) fn close(&mut self, at: u64, ledger: &mut Ledger) {
+        if self.closed.is_some() {
+            return;
+        }
+        self.closed = Some(at);
+        self.unacked.clear();
+        let by = if self.reset { ReleasedBy::Reset } else { ReleasedBy::Close };
+        let keys: Vec<_> = self.holds.keys().copied().collect();
+        for key in keys {
+            self.check(key, Close { at, by }, ledger);
+        }
+    }
+
+    /// How a head's free reads, given what the socket went through.
+    pub(super) fn freed_by(&self, end: u64, loopback: bool) -> ReleasedBy {
+        if self.reset {
+            ReleasedBy::Reset
+        } else if self.closed.is_some() && self.acked < end {
+            ReleasedBy::Close
+        } else if loopback {
+            ReleasedBy::ReceiverRead
+        } else if self.acked >= end {
+            ReleasedBy::TxComplete
+        } else {
+            ReleasedBy::Ack
+        }
+    }
+}
+
+fn note_ack(id: TransferId, at: u64, ledger: &mut Ledger) {
+    if let Some(t) = ledger.get(id) {
+        t.ack_ns = t.ack_ns.max(Some(at));
+    }
+}

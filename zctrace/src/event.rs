@@ -1,0 +1,103 @@
+//! Bytes of a frame -> [`Event`], and back for the kinds user space states. Total: any bytes give an
+//! answer. Kernel bytes are copied out, never reinterpreted as Rust enums.
+
+use bytemuck::{Pod, bytes_of};
+use zctrace_common::frame::{HEADER, Header, USER_CPU, read, split};
+use zctrace_common::kernel::{
+    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Path, Pipe, Proc, Retransmit, Sock, SockEnd,
+};
+use zctrace_common::user::{self, Cgroup, Checkpoint, Loss, Start, Stop};
+
+use crate::model::TraceInfo;
+
+/// One frame, decoded.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each variant is the frame of that name in zctrace-common")]
+pub enum Event {
+    OpEnter(OpEnter),
+    OpExit(OpExit),
+    Sock(Box<Sock>),
+    SockEnd(SockEnd),
+    Head(Head),
+    HeadLen(HeadLen),
+    HeadFree(HeadFree),
+    Ack(Ack),
+    Retransmit(Retransmit),
+    Extent(Extent),
+    Pipe(Pipe),
+    Path(Box<Path>),
+    Proc(Proc),
+    MapFull(MapFull),
+    Start(Box<TraceInfo>),
+    Checkpoint(Checkpoint),
+    Loss(Loss),
+    Cgroup(u64, String),
+    Stop(Stop),
+}
+
+/// What bytes turned out to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decoded {
+    /// A frame.
+    Frame(Header, Event),
+    /// A frame of a kind this version does not know: counted and skipped.
+    Unknown(Header),
+    /// Not a frame.
+    Malformed,
+}
+
+/// Decodes the frame at the start of `bytes`.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Decoded {
+    let Some((header, body)) = split(bytes) else { return Decoded::Malformed };
+    let text = |fixed: usize| body.get(fixed..).unwrap_or_default();
+    let event = match header.kind {
+        kernel::kind::OP_ENTER => Event::OpEnter(read(body)),
+        kernel::kind::OP_EXIT => Event::OpExit(read(body)),
+        kernel::kind::SOCK => Event::Sock(Box::new(read(body))),
+        kernel::kind::SOCK_END => Event::SockEnd(read(body)),
+        kernel::kind::HEAD => Event::Head(read(body)),
+        kernel::kind::HEAD_LEN => Event::HeadLen(read(body)),
+        kernel::kind::HEAD_FREE => Event::HeadFree(read(body)),
+        kernel::kind::ACK => Event::Ack(read(body)),
+        kernel::kind::RETRANSMIT => Event::Retransmit(read(body)),
+        kernel::kind::EXTENT => Event::Extent(read(body)),
+        kernel::kind::PIPE => Event::Pipe(read(body)),
+        kernel::kind::PATH => Event::Path(Box::new(read(body))),
+        kernel::kind::PROC => Event::Proc(read(body)),
+        kernel::kind::MAP_FULL => Event::MapFull(read(body)),
+        user::kind::START => {
+            let start: Start = read(body);
+            let mut info: TraceInfo = serde_json::from_slice(text(size_of::<Start>())).unwrap_or_default();
+            info.start_ns = start.mono_ns;
+            info.start_realtime_ns = start.real_ns;
+            Event::Start(Box::new(info))
+        }
+        user::kind::CHECKPOINT => Event::Checkpoint(read(body)),
+        user::kind::LOSS => Event::Loss(read(body)),
+        user::kind::CGROUP => {
+            let cgroup: Cgroup = read(body);
+            Event::Cgroup(cgroup.id, String::from_utf8_lossy(text(size_of::<Cgroup>())).into_owned())
+        }
+        user::kind::STOP => Event::Stop(read(body)),
+        _ => return Decoded::Unknown(header),
+    };
+    Decoded::Frame(header, event)
+}
+
+/// A frame: `body`, then `text`, cut to what `len` can say.
+#[must_use]
+pub fn frame(kind: u16, cpu: u32, seq: u64, ts: u64, task: u64, body: &impl Pod, text: &[u8]) -> Vec<u8> {
+    let body = bytes_of(body);
+    let room = usize::from(u16::MAX).saturating_sub(HEADER + body.len());
+    let text = text.get(..text.len().min(room)).unwrap_or_default();
+    let len = u16::try_from(HEADER + body.len() + text.len()).unwrap_or(u16::MAX);
+    let header = Header { kind, len, cpu, seq, ts, task };
+    [bytes_of(&header), body, text].concat()
+}
+
+/// A frame stated by user space.
+#[must_use]
+pub fn user_frame(kind: u16, seq: u64, ts: u64, body: &impl Pod, text: &[u8]) -> Vec<u8> {
+    frame(kind, USER_CPU, seq, ts, 0, body, text)
+}

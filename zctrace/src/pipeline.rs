@@ -1,0 +1,182 @@
+//! The only wiring: frames -> recording (verbatim) -> decode -> order -> engine -> outputs.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::engine::Engine;
+use crate::event::{Decoded, decode};
+use crate::model::Fact;
+use crate::order::Order;
+use crate::select::Select;
+use crate::sink::{JsonLines, Lines, Summary};
+use crate::trace::{End, Reader, TraceError, Writer};
+
+/// Where facts go.
+pub enum Output {
+    /// JSON lines.
+    Json(JsonLines<Box<dyn Write>>),
+    /// A line for each transfer.
+    Lines(Lines<Box<dyn Write>>),
+    /// Memory.
+    Collect(Rc<RefCell<Vec<Fact>>>),
+}
+
+impl Output {
+    /// JSON lines to `to`.
+    #[must_use]
+    pub fn json(to: Box<dyn Write>) -> Self {
+        Self::Json(JsonLines::new(to))
+    }
+
+    /// Text lines to `to`.
+    #[must_use]
+    pub fn lines(to: Box<dyn Write>) -> Self {
+        Self::Lines(Lines::new(to))
+    }
+
+    /// Into a list.
+    #[must_use]
+    pub fn collect() -> (Self, Rc<RefCell<Vec<Fact>>>) {
+        let list = Rc::new(RefCell::new(Vec::new()));
+        (Self::Collect(Rc::clone(&list)), list)
+    }
+
+    fn fact(&mut self, fact: &Fact) -> std::io::Result<()> {
+        match self {
+            Self::Json(json) => json.fact(fact),
+            Self::Lines(lines) => lines.fact(fact),
+            Self::Collect(list) => {
+                list.borrow_mut().push(fact.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Json(json) => json.flush(),
+            Self::Lines(lines) => lines.flush(),
+            Self::Collect(_) => Ok(()),
+        }
+    }
+}
+
+/// Everything behind a source.
+pub struct Pipeline {
+    tap: Option<Writer<File>>,
+    order: Order,
+    engine: Engine,
+    select: Select,
+    outputs: Vec<Output>,
+    summary: Summary,
+    facts: Vec<Fact>,
+}
+
+impl Pipeline {
+    /// `tap`: frames are recorded there before anything else happens to them.
+    #[must_use]
+    pub fn new(tap: Option<Writer<File>>, outputs: Vec<Output>, select: Select) -> Self {
+        Self {
+            tap,
+            order: Order::default(),
+            engine: Engine::new(),
+            select,
+            outputs,
+            summary: Summary::default(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// Takes one frame.
+    ///
+    /// # Errors
+    /// When it cannot be recorded, or a fact cannot be written.
+    pub fn frame(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        if let Some(tap) = &mut self.tap {
+            tap.push(bytes)?;
+        }
+        if let Decoded::Frame(header, event) = decode(bytes) {
+            let (engine, facts) = (&mut self.engine, &mut self.facts);
+            self.order.push(header, event, &mut |h, e| engine.push(h, e, facts));
+            self.hand_on()?;
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self) -> anyhow::Result<()> {
+        for fact in self.facts.drain(..) {
+            if self.select.shows(&fact) {
+                self.summary.add(&fact);
+                for output in &mut self.outputs {
+                    output.fact(&fact)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything so far visible to whoever reads the outputs or the recording.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> anyhow::Result<()> {
+        if let Some(tap) = &mut self.tap {
+            tap.flush()?;
+        }
+        for output in &mut self.outputs {
+            output.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Transfers that are open now.
+    #[must_use]
+    pub fn open_windows(&self) -> usize {
+        self.engine.open_windows()
+    }
+
+    /// The stream has ended: states what is left and hands back the totals.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(&mut self) -> anyhow::Result<Summary> {
+        let (engine, facts) = (&mut self.engine, &mut self.facts);
+        self.order.finish(&mut |h, e| engine.push(h, e, facts));
+        engine.finish(facts);
+        self.hand_on()?;
+        for output in &mut self.outputs {
+            if let Output::Json(json) = output {
+                json.finish(&self.summary)?;
+            }
+        }
+        self.flush()?;
+        Ok(std::mem::take(&mut self.summary))
+    }
+}
+
+/// Feeds a recording. Answers what is wrong with its end, if anything.
+///
+/// # Errors
+/// When it cannot be opened or is not a recording.
+pub fn replay(path: &Path, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
+    replay_from(BufReader::with_capacity(1 << 20, File::open(path)?), pipeline)
+}
+
+/// As [`replay`], from bytes.
+///
+/// # Errors
+/// When it is not a recording.
+pub fn replay_from(from: impl Read, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
+    let mut reader = Reader::new(from)?;
+    let end = reader.read::<anyhow::Error>(&mut |bytes| pipeline.frame(bytes))?;
+    Ok((end != End::Complete).then_some(end))
+}
+
+/// So that callers can tell a bad file from other failures.
+#[must_use]
+pub fn is_bad_file(e: &anyhow::Error) -> bool {
+    e.downcast_ref::<TraceError>().is_some()
+}

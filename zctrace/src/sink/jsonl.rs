@@ -1,0 +1,239 @@
+//! JSON lines, schema 1: mirror types of the model, kept apart from it.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::summary::{Distribution, Summary};
+use crate::model::{Fact, FileRef, LossLine, ProbeStatus, SockRef, TraceInfo, Transfer};
+use crate::text;
+
+/// Writes one JSON object a line.
+pub struct JsonLines<W: Write> {
+    to: W,
+}
+
+#[derive(Serialize)]
+struct Trace<'a> {
+    r#type: &'static str,
+    schema: u32,
+    tool: &'a str,
+    kernel: &'a str,
+    start_ns: u64,
+    start_realtime_ns: u64,
+    filters: &'a [String],
+    probes: &'a [ProbeStatus],
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    dev: String,
+    ino: u64,
+    path: Option<std::borrow::Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+struct Socket {
+    cookie: Option<u64>,
+    id: String,
+    family: std::borrow::Cow<'static, str>,
+    proto: Option<std::borrow::Cow<'static, str>>,
+    local: Option<String>,
+    remote: Option<String>,
+}
+
+#[derive(Serialize)]
+struct TransferLine<'a> {
+    r#type: &'static str,
+    id: String,
+    api: &'static str,
+    pid: u32,
+    tid: u32,
+    comm: std::borrow::Cow<'a, str>,
+    cgroup: Option<std::borrow::Cow<'a, str>>,
+    file: File<'a>,
+    offset: u64,
+    requested: u64,
+    bytes: Option<u64>,
+    socket: Option<Socket>,
+    zero_copy: bool,
+    submit_ns: u64,
+    return_ns: Option<u64>,
+    notify_ns: Option<u64>,
+    first_xmit_ns: Option<u64>,
+    ack_ns: Option<u64>,
+    release_ns: Option<u64>,
+    gap_ns: Option<u64>,
+    exposure_ns: Option<u64>,
+    retransmits: u32,
+    released_by: Option<&'static str>,
+    outcome: &'static str,
+    verdict: &'static str,
+    reasons: Vec<&'static str>,
+    mutations: [(); 0],
+}
+
+#[derive(Serialize)]
+struct LossObject {
+    r#type: &'static str,
+    what: &'static str,
+    cpu: Option<u32>,
+    from_ns: u64,
+    to_ns: u64,
+    records: u64,
+}
+
+#[derive(Serialize)]
+struct Quantiles {
+    p50: Option<u64>,
+    p90: Option<u64>,
+    p99: Option<u64>,
+    max: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct SummaryLine {
+    r#type: &'static str,
+    transfers: u64,
+    released: u64,
+    held: u64,
+    unknown: u64,
+    mutated: u64,
+    lost_records: u64,
+    gap: Quantiles,
+    exposure: Quantiles,
+}
+
+fn trace(t: &TraceInfo) -> Trace<'_> {
+    Trace {
+        r#type: "trace",
+        schema: 1,
+        tool: &t.tool,
+        kernel: &t.kernel,
+        start_ns: t.start_ns,
+        start_realtime_ns: t.start_realtime_ns,
+        filters: &t.filters,
+        probes: &t.probes,
+    }
+}
+
+fn file(f: &FileRef) -> File<'_> {
+    File { dev: text::dev(f.dev), ino: f.ino, path: f.path.as_deref().map(raw) }
+}
+
+/// Valid UTF-8 as it is (serde escapes what JSON must); anything else visibly.
+fn raw(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| text::harmless(bytes), Into::into)
+}
+
+fn socket(s: &SockRef) -> Socket {
+    Socket {
+        cookie: s.cookie,
+        id: s.id.to_string(),
+        family: text::family(s.family),
+        proto: text::proto(s.proto),
+        local: text::addr(&s.local),
+        remote: text::addr(&s.remote),
+    }
+}
+
+fn transfer(t: &Transfer) -> TransferLine<'_> {
+    TransferLine {
+        r#type: "transfer",
+        id: t.id.to_string(),
+        api: text::api(t.api),
+        pid: t.pid,
+        tid: t.tid,
+        comm: raw(&t.comm),
+        cgroup: t.cgroup.as_deref().map(Into::into),
+        file: file(&t.file),
+        offset: t.offset,
+        requested: t.requested,
+        // A call that has not returned has not said.
+        bytes: t.return_ns.map(|_| t.bytes),
+        socket: t.socket.as_deref().map(socket),
+        zero_copy: t.zero_copy,
+        submit_ns: t.submit_ns,
+        return_ns: t.return_ns,
+        notify_ns: t.notify_ns,
+        first_xmit_ns: t.first_xmit_ns,
+        ack_ns: t.ack_ns,
+        release_ns: t.release_ns,
+        gap_ns: t.gap_ns(),
+        exposure_ns: t.exposure_ns(),
+        retransmits: t.retransmits,
+        released_by: t.released_by.map(text::released_by),
+        outcome: text::outcome(t.outcome),
+        verdict: text::verdict(t.verdict),
+        reasons: t.reasons.iter().map(|r| text::reason(*r).0).collect(),
+        mutations: [],
+    }
+}
+
+fn loss(l: &LossLine) -> LossObject {
+    LossObject {
+        r#type: "loss",
+        what: text::loss(l.what),
+        cpu: l.cpu,
+        from_ns: l.from_ns,
+        to_ns: l.to_ns,
+        records: l.records,
+    }
+}
+
+fn quantiles(d: &Distribution) -> Quantiles {
+    Quantiles { p50: d.quantile(0.5), p90: d.quantile(0.9), p99: d.quantile(0.99), max: d.max() }
+}
+
+impl<W: Write> JsonLines<W> {
+    /// Writes to `to`.
+    pub fn new(to: W) -> Self {
+        Self { to }
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        // One write a line: a reader never sees half of one.
+        let mut bytes = serde_json::to_vec(value)?;
+        bytes.push(b'\n');
+        self.to.write_all(&bytes)
+    }
+
+    /// Writes one fact.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn fact(&mut self, fact: &Fact) -> io::Result<()> {
+        match fact {
+            Fact::Trace(t) => self.line(&trace(t)),
+            Fact::Transfer(t) => self.line(&transfer(t)),
+            Fact::Loss(l) => self.line(&loss(l)),
+        }
+    }
+
+    /// Makes what was written visible.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+
+    /// Writes the last line.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(&mut self, s: &Summary) -> io::Result<()> {
+        self.line(&SummaryLine {
+            r#type: "summary",
+            transfers: s.transfers(),
+            released: s.released(),
+            held: s.held(),
+            unknown: s.unknown(),
+            mutated: s.mutated(),
+            lost_records: s.lost_records(),
+            gap: quantiles(&s.all.gap),
+            exposure: quantiles(&s.all.exposure),
+        })?;
+        self.to.flush()
+    }
+}

@@ -1,0 +1,214 @@
+//! Running totals: bounded memory however long the trace is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hdrhistogram::Histogram;
+
+use crate::model::{Api, Fact, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict};
+use crate::text;
+
+/// How many transfers are kept as the worst.
+const WORST: usize = 5;
+/// How many files are told apart; the rest is counted together.
+const FILES: usize = 10_000;
+
+/// A distribution of nanoseconds, three digits.
+#[derive(Clone, Debug)]
+pub struct Distribution(Histogram<u64>);
+
+impl Default for Distribution {
+    #[expect(clippy::unwrap_used, reason = "one to five digits are always accepted")]
+    fn default() -> Self {
+        Self(Histogram::new(3).unwrap())
+    }
+}
+
+impl Distribution {
+    fn add(&mut self, ns: u64) {
+        // Auto-resizing: every u64 fits.
+        let _ = self.0.record(ns);
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The value below which `q` (0 to 1) of them lie; `None` when empty.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<u64> {
+        (!self.0.is_empty()).then(|| self.0.value_at_quantile(q).min(self.0.max()))
+    }
+
+    /// The largest; `None` when empty.
+    #[must_use]
+    pub fn max(&self) -> Option<u64> {
+        (!self.0.is_empty()).then(|| self.0.max())
+    }
+
+    /// How many lie in `[low, high)`.
+    #[must_use]
+    pub fn between(&self, low: u64, high: u64) -> u64 {
+        self.0.count_between(low, high.saturating_sub(1))
+    }
+}
+
+/// Numbers of one group of transfers.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// How many.
+    pub transfers: u64,
+    /// Bytes they moved.
+    pub bytes: u64,
+    /// Step 1 to step 2.
+    pub gap: Distribution,
+    /// Return to step 2.
+    pub exposure: Distribution,
+}
+
+/// Totals of one trace.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Header.
+    pub info: Option<TraceInfo>,
+    /// Everything.
+    pub all: Group,
+    /// Per interface.
+    pub apis: BTreeMap<Api, Group>,
+    /// Transfers and bytes per file.
+    pub files: BTreeMap<FileRef, (u64, u64)>,
+    /// Transfers of files beyond the bound.
+    pub other_files: u64,
+    /// Per way of release.
+    pub released_by: BTreeMap<ReleasedBy, u64>,
+    /// Why not certain.
+    pub reasons: BTreeMap<Reason, u64>,
+    /// Longest gaps, longest first.
+    pub worst: Vec<Arc<Transfer>>,
+    /// Still lent at the end, longest first.
+    pub stuck: Vec<Arc<Transfer>>,
+    outcomes: BTreeMap<Outcome, u64>,
+    verdicts: BTreeMap<Verdict, u64>,
+    /// What was lost.
+    pub losses: BTreeMap<LossWhat, u64>,
+    /// First submit and last event, nanoseconds.
+    pub span: Option<(u64, u64)>,
+}
+
+impl Summary {
+    /// Adds one fact.
+    pub fn add(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Trace(info) => self.info = Some((**info).clone()),
+            Fact::Loss(l) => *self.losses.entry(l.what).or_default() += l.records,
+            Fact::Transfer(t) => self.transfer(t),
+        }
+    }
+
+    fn transfer(&mut self, t: &Transfer) {
+        let api = self.apis.entry(t.api).or_default();
+        for group in [&mut self.all, api] {
+            group.transfers += 1;
+            group.bytes += t.bytes;
+            if let Some(gap) = t.gap_ns() {
+                group.gap.add(gap);
+            }
+            if let Some(exposure) = t.exposure_ns() {
+                group.exposure.add(exposure);
+            }
+        }
+        *self.outcomes.entry(t.outcome).or_default() += 1;
+        *self.verdicts.entry(t.verdict).or_default() += 1;
+        if let Some(by) = t.released_by {
+            *self.released_by.entry(by).or_default() += 1;
+        }
+        for reason in &t.reasons {
+            *self.reasons.entry(*reason).or_default() += 1;
+        }
+        if self.files.len() < FILES || self.files.contains_key(&t.file) {
+            let (n, bytes) = self.files.entry(t.file.clone()).or_default();
+            *n += 1;
+            *bytes += t.bytes;
+        } else {
+            self.other_files += 1;
+        }
+        let last = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
+        let (first, end) = self.span.unwrap_or((t.submit_ns, last));
+        self.span = Some((first.min(t.submit_ns), end.max(last)));
+        if t.outcome == Outcome::Held {
+            keep(&mut self.stuck, t, |t| u64::MAX - t.submit_ns);
+        } else if t.gap_ns().is_some() {
+            keep(&mut self.worst, t, |t| t.gap_ns().unwrap_or(0));
+        }
+    }
+
+    fn outcome(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(&outcome).copied().unwrap_or(0)
+    }
+
+    /// Transfers.
+    #[must_use]
+    pub fn transfers(&self) -> u64 {
+        self.all.transfers
+    }
+
+    /// Step 2 was seen.
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.outcome(Outcome::Released)
+    }
+
+    /// Still lent at the end.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.outcome(Outcome::Held)
+    }
+
+    /// Step 2 could not be known.
+    #[must_use]
+    pub fn unknown(&self) -> u64 {
+        self.outcome(Outcome::Unknown)
+    }
+
+    /// Bytes could have changed while lent.
+    #[must_use]
+    pub fn mutated(&self) -> u64 {
+        self.verdicts.get(&Verdict::Mutated).copied().unwrap_or(0)
+    }
+
+    /// Records that never arrived.
+    #[must_use]
+    pub fn lost_records(&self) -> u64 {
+        self.losses.get(&LossWhat::Ring).copied().unwrap_or(0)
+    }
+}
+
+fn keep(list: &mut Vec<Arc<Transfer>>, t: &Transfer, key: impl Fn(&Transfer) -> u64) {
+    let rank = key(t);
+    if list.len() == WORST && list.last().is_some_and(|l| key(l) >= rank) {
+        return;
+    }
+    let at = list.partition_point(|l| key(l) >= rank);
+    list.insert(at, Arc::new(t.clone()));
+    list.truncate(WORST);
+}
+
+/// The totals in one line.
+#[must_use]
+pub fn summary_line(s: &Summary) -> String {
+    let mut line = format!("{} transfers, {}", s.transfers(), text::bytes(s.all.bytes));
+    for (n, what) in [(s.released(), "released"), (s.held(), "still held"), (s.unknown(), "unknown")] {
+        if n > 0 {
+            line.push_str(&format!(", {n} {what}"));
+        }
+    }
+    if let Some(p99) = s.all.gap.quantile(0.99) {
+        line.push_str(&format!(", gap p99 {}", text::ns(p99)));
+    }
+    if s.lost_records() > 0 {
+        line.push_str(&format!(", {} RECORDS LOST", s.lost_records()));
+    }
+    line
+}

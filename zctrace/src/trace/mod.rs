@@ -1,0 +1,13 @@
+//! The recording: the frame stream verbatim, in append-only blocks. `docs/format.md` has the bytes.
+//!
+//! Owns bytes only; what a frame means is decided by whoever reads it. A block is valid or it is
+//! not: header and payload carry a CRC each, and a reader never hands on a frame of a block that
+//! does not check.
+
+mod block;
+mod reader;
+mod writer;
+
+pub use block::{MAGIC, VERSION};
+pub use reader::{End, Reader, TraceError};
+pub use writer::{WriteError, Writer};

@@ -1,0 +1,164 @@
+//! Reading blocks, trusting nothing.
+
+use std::io::{self, Read};
+
+use zctrace_common::frame;
+use zctrace_common::user::kind;
+
+use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER, MAGIC, VERSION, codec};
+
+/// Not a recording this version can read.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// Reading failed.
+    #[error("cannot read: {0}")]
+    Io(#[from] io::Error),
+    /// Something else.
+    #[error("not a zctrace recording (it does not begin with ZCTRACE)")]
+    NotARecording,
+    /// Made by a newer zctrace.
+    #[error("recorded in format {0}, and this zctrace reads up to {VERSION}: use a newer zctrace")]
+    Newer(u16),
+}
+
+/// How a recording ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In order: the trace was stopped.
+    Complete,
+    /// In the middle: everything up to byte `good` is there.
+    Cut {
+        /// Bytes that were read.
+        good: u64,
+    },
+    /// With a damaged block at byte `at`; nothing after it was read.
+    Damaged {
+        /// Where it begins.
+        at: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Complete => write!(f, "complete"),
+            Self::Cut { good } => write!(
+                f,
+                "the recording is cut off: its first {good} bytes are good and were read; what came after is lost"
+            ),
+            Self::Damaged { at, why } => write!(
+                f,
+                "the recording is damaged at byte {at} ({why}): everything before was read, nothing after it"
+            ),
+        }
+    }
+}
+
+/// Reads frames, block by block.
+#[derive(Debug)]
+pub struct Reader<R: Read> {
+    from: R,
+    at: u64,
+    raw: Vec<u8>,
+    stopped: bool,
+}
+
+/// Fills `buf` as far as the input goes.
+fn fill(from: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+    let mut n = 0;
+    while let Some(rest) = buf.get_mut(n..).filter(|r| !r.is_empty()) {
+        match from.read(rest) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(n)
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the file header.
+    ///
+    /// # Errors
+    /// When it is not a recording, or of a newer format.
+    pub fn new(mut from: R) -> Result<Self, TraceError> {
+        let mut header = [0; FILE_HEADER];
+        let n = fill(&mut from, &mut header)?;
+        if n < FILE_HEADER || !header.starts_with(&MAGIC) {
+            return Err(TraceError::NotARecording);
+        }
+        let version = header.get(8..10).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes);
+        if version > VERSION {
+            return Err(TraceError::Newer(version));
+        }
+        Ok(Self { from, at: FILE_HEADER as u64, raw: Vec::new(), stopped: false })
+    }
+
+    /// Hands every frame to `take` until the recording or `take` ends.
+    ///
+    /// # Errors
+    /// When reading fails, or `take` does.
+    pub fn read<E: From<io::Error>>(&mut self, take: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<End, E> {
+        loop {
+            if let Some(end) = self.block()? {
+                return Ok(end);
+            }
+            let mut rest = self.raw.as_slice();
+            while let Some((header, _)) = frame::split(rest) {
+                let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
+                self.stopped = header.kind == kind::STOP;
+                take(one)?;
+                rest = more;
+            }
+        }
+    }
+
+    /// Reads the next block into `raw`.
+    fn block(&mut self) -> io::Result<Option<End>> {
+        let damaged = |why| Ok(Some(End::Damaged { at: self.at, why }));
+        let mut bytes = [0; BLOCK_HEADER];
+        let n = fill(&mut self.from, &mut bytes)?;
+        if n == 0 && self.stopped {
+            return Ok(Some(End::Complete));
+        }
+        if n < BLOCK_HEADER {
+            return Ok(Some(End::Cut { good: self.at }));
+        }
+        let Some(header) = BlockHeader::decode(&bytes) else {
+            return damaged("its header does not check");
+        };
+        let mut stored = vec![0; header.stored_len as usize];
+        if fill(&mut self.from, &mut stored)? < stored.len() {
+            return Ok(Some(End::Cut { good: self.at }));
+        }
+        if crc32fast::hash(&stored) != header.payload_crc {
+            return damaged("its contents do not check");
+        }
+        let raw_len = header.raw_len as usize;
+        self.raw = match header.codec {
+            codec::RAW => stored,
+            codec::LZ4 => match lz4_flex::block::decompress(&stored, raw_len) {
+                Ok(raw) => raw,
+                Err(_) => return damaged("it cannot be unpacked"),
+            },
+            _ => return damaged("it is packed in a way this version does not know"),
+        };
+        if self.raw.len() != raw_len || !whole_frames(&self.raw, header.frames) {
+            return damaged("it does not hold the frames it claims");
+        }
+        self.at += (BLOCK_HEADER + header.stored_len as usize) as u64;
+        Ok(None)
+    }
+}
+
+fn whole_frames(mut bytes: &[u8], frames: u32) -> bool {
+    for _ in 0..frames {
+        let Some((header, _)) = frame::split(bytes) else { return false };
+        let Some(rest) = bytes.get(usize::from(header.len)..) else { return false };
+        bytes = rest;
+    }
+    bytes.is_empty()
+}

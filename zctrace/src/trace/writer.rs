@@ -1,0 +1,102 @@
+//! Appending blocks.
+
+use std::io::{self, Write};
+
+use zctrace_common::frame;
+
+use super::block::{BlockHeader, MAX_RAW, codec, file_header};
+
+/// Raw bytes after which a block is closed.
+const FULL: usize = 256 << 10;
+
+/// The recording could not be continued.
+#[derive(Debug, thiserror::Error)]
+#[error("the recording stops here ({written} bytes are good): {source}")]
+pub struct WriteError {
+    /// Bytes up to the last complete block.
+    pub written: u64,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Writes a recording. A failed write ends it: what was complete before stays readable.
+#[derive(Debug)]
+pub struct Writer<W: Write> {
+    to: W,
+    raw: Vec<u8>,
+    header: BlockHeader,
+    written: u64,
+    failed: bool,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// When the header cannot be written.
+    pub fn new(mut to: W) -> Result<Self, WriteError> {
+        let header = file_header();
+        to.write_all(&header).map_err(|source| WriteError { written: 0, source })?;
+        let written = header.len() as u64;
+        Ok(Self { to, raw: Vec::with_capacity(FULL * 2), header: BlockHeader::default(), written, failed: false })
+    }
+
+    /// Bytes in complete blocks so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Appends one frame. Bytes that are not one whole frame are not recorded.
+    ///
+    /// # Errors
+    /// When a block cannot be written; after that, always.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let Some((header, _)) = frame::split(bytes) else { return Ok(()) };
+        let Some(bytes) = bytes.get(..usize::from(header.len)) else { return Ok(()) };
+        if self.header.frames == 0 {
+            self.header.first_ts = header.ts;
+        }
+        self.header.first_ts = self.header.first_ts.min(header.ts);
+        self.header.last_ts = self.header.last_ts.max(header.ts);
+        self.header.frames += 1;
+        self.raw.extend_from_slice(bytes);
+        if self.raw.len() >= FULL { self.flush() } else { Ok(()) }
+    }
+
+    /// Closes the block in hand, so that a reader sees every frame so far.
+    ///
+    /// # Errors
+    /// When it cannot be written; after that, always.
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        if self.failed {
+            return Err(self.error(io::Error::other("an earlier write failed")));
+        }
+        if self.header.frames == 0 {
+            return Ok(());
+        }
+        let packed = lz4_flex::block::compress(&self.raw);
+        let (codec, stored) =
+            if packed.len() < self.raw.len() { (codec::LZ4, &packed) } else { (codec::RAW, &self.raw) };
+        let length = |n: usize| u32::try_from(n).unwrap_or(MAX_RAW);
+        self.header.codec = codec;
+        self.header.raw_len = length(self.raw.len());
+        self.header.stored_len = length(stored.len());
+        self.header.payload_crc = crc32fast::hash(stored);
+        let mut block = self.header.encode();
+        block.extend_from_slice(stored);
+        let result = self.to.write_all(&block).and_then(|()| self.to.flush());
+        if let Err(source) = result {
+            self.failed = true;
+            return Err(self.error(source));
+        }
+        self.written += block.len() as u64;
+        self.raw.clear();
+        self.header = BlockHeader::default();
+        Ok(())
+    }
+
+    fn error(&self, source: io::Error) -> WriteError {
+        WriteError { written: self.written, source }
+    }
+}
