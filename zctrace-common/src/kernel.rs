@@ -35,6 +35,8 @@ pub mod kind {
     pub const PROC: u16 = 13;
     /// [`super::MapFull`]
     pub const MAP_FULL: u16 = 14;
+    /// [`super::RxRead`]
+    pub const RX_READ: u16 = 15;
 }
 
 /// Values of [`OpEnter::op`].
@@ -370,6 +372,20 @@ pub struct Proc {
     pub pid: u32,
     /// `proc_what::*`
     pub what: u32,
+}
+
+/// The receiver on this machine has copied everything before `copied` to its user
+/// (`tcp:tcp_rcv_space_adjust`). Its skbs may be parked for a free on another CPU
+/// (`skb_attempt_defer_free()`); nobody reads them there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct RxRead {
+    /// Id of the *sending* socket.
+    pub sock: u64,
+    /// The receiver's `copied_seq`, in the sender's sequence numbers.
+    pub copied: u32,
+    /// 0.
+    pub pad: u32,
 }
 
 /// Values of [`MapFull::map`].

@@ -85,6 +85,10 @@ layout! {
     skb_dev = "sk_buff"."dev";
     /// `skb->prev`
     skb_prev = "sk_buff"."prev";
+    /// `skb->next`
+    skb_next = "sk_buff"."next";
+    /// `skb->alloc_cpu`
+    skb_alloc_cpu = "sk_buff"."alloc_cpu", optional;
     /// `skb->cb`
     skb_cb = "sk_buff"."cb";
     /// `skb->transport_header`
@@ -203,6 +207,8 @@ layout! {
     tcp_snd_una = "tcp_sock"."snd_una";
     /// `tp->snd_nxt`
     tcp_snd_nxt = "tcp_sock"."snd_nxt";
+    /// `tp->copied_seq`
+    tcp_copied_seq = "tcp_sock"."copied_seq";
     /// `tp->rcv_nxt`
     tcp_rcv_nxt = "tcp_sock"."rcv_nxt";
     /// `icsk->icsk_ulp_ops`

@@ -18,6 +18,10 @@ pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::C
 #[map]
 pub static GATES: Array<u64> = Array::with_max_entries(counter::gate::COUNT, 0);
 
+/// Receiving TCP sockets on this machine, by `struct sock *`.
+#[map]
+pub static RECEIVERS: HashMap<u64, Receiver> = HashMap::with_max_entries(16384, 0);
+
 /// Slab caches of tracked sockets: a free from any other cache is not a socket.
 #[map]
 pub static SLABS: Array<[u64; SLAB_COUNT]> = Array::with_max_entries(1, 0);
@@ -99,6 +103,16 @@ pub struct HeadEnt {
     pub flags: u32,
     /// 1 for TCP.
     pub tcp: u32,
+    pub pad: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Receiver {
+    /// Id of the sending socket.
+    pub sock: u64,
+    /// The newest `copied_seq` stated.
+    pub copied: u32,
     pub pad: u32,
 }
 

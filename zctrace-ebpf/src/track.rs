@@ -75,7 +75,7 @@ pub fn sock(sk: u64) -> u64 {
 }
 
 #[inline(always)]
-fn remember_slab(sk: u64) {
+pub fn remember_slab(sk: u64) {
     let prot: u64 = kread::get(sk, off!(sk_prot));
     let slab: u64 = kread::get(prot, off!(prot_slab));
     let Some(slabs) = SLABS.get_ptr_mut(0) else {

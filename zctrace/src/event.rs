@@ -4,7 +4,7 @@
 use bytemuck::{Pod, bytes_of};
 use zctrace_common::frame::{HEADER, Header, USER_CPU, read, split};
 use zctrace_common::kernel::{
-    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Path, Pipe, Proc, Retransmit, Sock, SockEnd,
+    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Path, Pipe, Proc, Retransmit, RxRead, Sock, SockEnd,
 };
 use zctrace_common::user::{self, Cgroup, Checkpoint, Loss, Start, Stop};
 
@@ -28,6 +28,7 @@ pub enum Event {
     Path(Box<Path>),
     Proc(Proc),
     MapFull(MapFull),
+    RxRead(RxRead),
     Start(Box<TraceInfo>),
     Checkpoint(Checkpoint),
     Loss(Loss),
@@ -66,6 +67,7 @@ pub fn decode(bytes: &[u8]) -> Decoded {
         kernel::kind::PATH => Event::Path(Box::new(read(body))),
         kernel::kind::PROC => Event::Proc(read(body)),
         kernel::kind::MAP_FULL => Event::MapFull(read(body)),
+        kernel::kind::RX_READ => Event::RxRead(read(body)),
         user::kind::START => {
             let start: Start = read(body);
             let mut info: TraceInfo = serde_json::from_slice(text(size_of::<Start>())).unwrap_or_default();

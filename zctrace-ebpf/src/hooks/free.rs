@@ -16,7 +16,7 @@ use crate::{
     emit,
     globals::{cfg_get, off},
     kread,
-    maps::{HEADS, PIPES, RX_SPLICE, SLABS, SOCKS},
+    maps::{HEADS, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
     skb,
     track::{self, AF_UNIX, TCP},
 };
@@ -157,6 +157,7 @@ fn pipe(ptr: u64) {
 
 #[inline(always)]
 fn sock(ptr: u64) {
+    let _ = RECEIVERS.remove(&ptr);
     let Some(ent) = (unsafe { SOCKS.get(&ptr) }) else {
         return;
     };

@@ -1,16 +1,22 @@
 //! The receive side on this machine, which may merge one head's frags into another, and
 //! acknowledgements.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use zctrace_common::kernel::{Ack, HeadLen, free_flag, kind};
+use aya_ebpf::{
+    helpers::generated::bpf_get_smp_processor_id, macros::raw_tracepoint,
+    programs::RawTracePointContext,
+};
+use zctrace_common::{
+    counter::gate,
+    kernel::{Ack, HeadLen, RxRead, free_flag, kind},
+};
 
 use crate::{
     emit,
     globals::off,
     kread,
-    maps::{HEADS, SOCKS},
+    maps::{HEADS, RECEIVERS, RX_SPLICE, Receiver, SOCKS},
     skb,
-    track::TCP,
+    track::{self, TCP},
 };
 
 const TCP_ESTABLISHED: u8 = 1;
@@ -42,6 +48,7 @@ pub fn zct_tcp_probe(ctx: RawTracePointContext) -> i32 {
     let ent = unsafe { &mut *ent };
     ent.rx = sk;
     ent.flags |= free_flag::RX;
+    receiver(sk, ent.sock);
     let seq: u32 = kread::get(skb.wrapping_add(u64::from(off!(skb_cb))), off!(cb_seq));
     let next: u32 = kread::get(sk, off!(tcp_rcv_nxt));
     if (seq.wrapping_sub(next) as i32) > 0 {
@@ -59,6 +66,48 @@ pub fn zct_tcp_probe(ctx: RawTracePointContext) -> i32 {
             ent.merge_id = other.id;
         }
     }
+    0
+}
+
+/// Reads of this socket matter from now on.
+#[inline(always)]
+fn receiver(sk: u64, sender: u64) {
+    if let Some(known) = unsafe { RECEIVERS.get(&sk) }
+        && known.sock == sender
+    {
+        return;
+    }
+    let copied: u32 = kread::get(sk, off!(tcp_copied_seq));
+    // No room: its reads are seen later, by their frees.
+    if RECEIVERS.insert(&sk, &Receiver { sock: sender, copied, pad: 0 }, 0).is_ok() {
+        track::remember_slab(sk);
+    }
+}
+
+/// `tcp_recvmsg()` has copied some bytes and is about to free the skb they came from, perhaps by
+/// parking it for another CPU; only then does the free not follow at once.
+#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
+pub fn zct_rcv_space(ctx: RawTracePointContext) -> i32 {
+    let sk: u64 = ctx.arg(0);
+    let Some(known) = RECEIVERS.get_ptr_mut(&sk) else {
+        return 0;
+    };
+    let known = unsafe { &mut *known };
+    let copied: u32 = kread::get(sk, off!(tcp_copied_seq));
+    if copied == known.copied {
+        return 0;
+    }
+    known.copied = copied;
+    let first: u64 = kread::get(sk.wrapping_add(u64::from(off!(sk_rcvq))), off!(skb_next));
+    let home: Option<u16> = kread::opt(first, off!(skb_alloc_cpu));
+    if home.is_some_and(|cpu| u32::from(cpu) == unsafe { bpf_get_smp_processor_id() }) {
+        return 0;
+    }
+    // splice() out of the socket advances copied_seq without copying.
+    if emit::gate(gate::RX_SPLICE) && unsafe { RX_SPLICE.get(&sk) }.is_some() {
+        return 0;
+    }
+    emit::emit(kind::RX_READ, RxRead { sock: known.sock, copied, pad: 0 });
     0
 }
 

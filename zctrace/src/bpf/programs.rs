@@ -55,6 +55,7 @@ programs! {
     "zct_consume_skb" "skb" "consume_skb" Frees false "release on AF_UNIX sockets" / "AF_UNIX transfers stay open";
     "zct_kfree_skb" "skb" "kfree_skb" Frees false "drops; AF_UNIX sockets closed with data" / "drops look like other releases";
     "zct_tcp_probe" "tcp" "tcp_probe" Learns false "acknowledgements; merges on a local receiver" / "a release on loopback could be claimed too early; no ack times";
+    "zct_rcv_space" "tcp" "tcp_rcv_space_adjust" Adds false "reads by a local receiver whose skbs are freed later" / "a release by a local read may be seen late";
     "zct_data_ready" "sock" "sk_data_ready" Learns false "local receivers outside TCP ESTABLISHED" / "local readers are not told from other releases";
     "zct_reset" "tcp" "tcp_receive_reset" Adds false "resets by the peer" / "a reset shows as a close";
     "zct_set_state" "sock" "inet_sock_set_state" Learns false "end of TCP connections" / "unsent data of a closed connection stays open";

@@ -136,6 +136,13 @@ impl Engine {
                     self.stats.orphans += 1;
                 }
             }
+            Event::RxRead(r) => {
+                if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&r.sock) {
+                    s.read(r.copied, at, &mut self.ledger);
+                } else {
+                    self.stats.orphans += 1;
+                }
+            }
             Event::Retransmit(r) => {
                 if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&r.sock) {
                     s.retransmit(r.seq, r.end, &mut self.ledger);

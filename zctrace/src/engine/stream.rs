@@ -41,6 +41,9 @@ pub(super) struct Stream {
     /// `(end, start, id)` of holds that are not acknowledged and whose call has returned.
     unacked: BTreeSet<(u64, u64, TransferId)>,
     heads: BTreeMap<(u64, u64), u64>,
+    /// A receiver on this machine has copied everything before.
+    read: u64,
+    read_at: u64,
     longest_hold: u64,
     longest_head: u64,
 }
@@ -58,6 +61,8 @@ impl Stream {
             holds: BTreeMap::new(),
             unacked: BTreeSet::new(),
             heads: BTreeMap::new(),
+            read: 0,
+            read_at: 0,
             longest_hold: 0,
             longest_head: 0,
         }
@@ -134,7 +139,8 @@ impl Stream {
         // Everything may have happened before the call returned; then the evidence is already here.
         let by = if self.reset { ReleasedBy::Reset } else { ReleasedBy::Close };
         let closed = self.closed.map(|at| Close { at, by });
-        let close = last.max(acked.or(closed)).unwrap_or(Close { at, by });
+        let read = (self.read >= end).then_some(Close { at: self.read_at, by: ReleasedBy::ReceiverRead });
+        let close = last.max(acked.or(closed)).max(read).unwrap_or(Close { at, by });
         self.check(key, close, ledger);
     }
 
@@ -152,10 +158,28 @@ impl Stream {
         }
     }
 
-    /// Whether a live head overlaps `[start, end)`.
+    /// Whether a live head overlaps `[start, end)`. What is acknowledged and read by a receiver on
+    /// this machine nobody reads again, even where its head is parked for a later free.
     fn covered(&self, start: u64, end: u64) -> bool {
         let from = start.saturating_sub(self.longest_head);
+        let over = self.read.min(self.acked);
+        let start = start.max(over.min(end));
         self.heads.range((from, 0)..(end, 0)).any(|(_, head_end)| *head_end > start)
+    }
+
+    /// A receiver on this machine has copied everything before `copied`.
+    pub(super) fn read(&mut self, copied: u32, at: u64, ledger: &mut Ledger) {
+        let copied = self.seq.get(copied);
+        if copied <= self.read {
+            return;
+        }
+        self.read = copied;
+        self.read_at = at;
+        let low = TransferId { cpu: 0, seq: 0 };
+        let keys: Vec<_> = self.holds.range(..(copied, low)).map(|(k, _)| *k).collect();
+        for key in keys {
+            self.check(key, Close { at, by: ReleasedBy::ReceiverRead }, ledger);
+        }
     }
 
     fn overlapping(&self, start: u64, end: u64) -> Vec<(u64, TransferId)> {
