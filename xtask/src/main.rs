@@ -1,1 +1,47 @@
-fn main() {}
+//! Project chores: `cargo xtask VERB`. One file per verb.
+
+mod ci;
+mod debian;
+mod demo;
+mod ebpf;
+mod sh;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "zctrace's chores")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build zctrace and trace its built-in sender: the main job
+    Demo {
+        /// Handed to `zctrace demo`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Run every test, the ones that need the kernel included
+    Test(test::Args),
+    /// Rebuild the committed BPF object, or check that it matches its source
+    Ebpf {
+        /// Build elsewhere and compare
+        #[arg(long)]
+        check: bool,
+    },
+    /// Everything CI runs
+    Ci,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Demo { args } => demo::run(&args),
+        Verb::Test(args) => test::run(&args),
+        Verb::Ebpf { check: false } => ebpf::build(),
+        Verb::Ebpf { check: true } => ebpf::check(),
+        Verb::Ci => ci::run(),
+    }
+}

@@ -1,0 +1,11 @@
+//! `cargo xtask ci`: what must hold before a change lands.
+
+use crate::{ebpf, sh, test};
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
+    sh::run(sh::cargo().args(["clippy", "--locked", "--all-targets", "--", "--deny", "warnings"]))?;
+    sh::run(sh::cargo().args(["clippy", "--locked", "--package", "zctrace", "--no-default-features", "--", "--deny", "warnings"]))?;
+    ebpf::check()?;
+    test::run(&test::Args::default())
+}
