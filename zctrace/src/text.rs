@@ -1,7 +1,6 @@
 //! The one place that turns numbers and codes into words, and makes hostile strings harmless.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use crate::model::{Api, LossWhat, Outcome, Reason, ReleasedBy, SockAddr, Verdict};
 
@@ -179,13 +178,13 @@ pub fn harmless(raw: &[u8]) -> Cow<'_, str> {
             match c {
                 '\n' => out.push_str("\\n"),
                 '\t' => out.push_str("\\t"),
-                c if acts(c) && u32::from(c) < 0x100 => drop(write!(out, "\\x{:02x}", u32::from(c))),
-                c if acts(c) => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
+                c if acts(c) && u32::from(c) < 0x100 => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+                c if acts(c) => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
                 c => out.push(c),
             }
         }
         for byte in chunk.invalid() {
-            drop(write!(out, "\\x{byte:02x}"));
+            out.push_str(&format!("\\x{byte:02x}"));
         }
     }
     out.into()

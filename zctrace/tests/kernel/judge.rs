@@ -1,0 +1,189 @@
+//! The receiver as judge: pages are overwritten at random times around their release; no page whose
+//! bytes changed at the receiver may have been overwritten after `release_ns`.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::load::{PAGE, file, sendfile, splice_through, tcp};
+use crate::tool::{Recorder, Rng, dir, dir_on_tmpfs, now, poke_cpus, u};
+
+const MARK: u8 = 0xee;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Over {
+    Tcp4,
+    Tcp6,
+    Unix,
+    Udp,
+}
+
+struct Round {
+    path: PathBuf,
+    over: Over,
+    /// For each page: when the overwrite began, and whether the receiver saw it.
+    pages: Vec<(u64, bool)>,
+}
+
+fn spin_until(at: u64) {
+    while now() < at {
+        std::hint::spin_loop();
+    }
+}
+
+/// Reads in random pieces with random pauses.
+fn receive(from: &mut impl Read, bytes: usize, stall: u64, mut rng: Rng) -> Vec<u8> {
+    spin_until(now() + stall);
+    let mut got = vec![0; bytes];
+    let mut at = 0;
+    while at < bytes {
+        let want = (rng.within(1, 100_000) as usize).min(bytes - at);
+        at += from.read(&mut got[at..at + want]).unwrap();
+        if rng.below(4) == 0 {
+            spin_until(now() + rng.below(300_000));
+        }
+    }
+    got
+}
+
+fn overwrite(path: &Path, pages: usize, start: u64, spread: u64, mut rng: Rng) -> Vec<u64> {
+    let file = File::options().write(true).open(path).unwrap();
+    let mut plan: Vec<(u64, usize)> = (0..pages).map(|p| (start + rng.below(spread), p)).collect();
+    plan.sort_unstable();
+    let mut began = vec![0; pages];
+    for (at, page) in plan {
+        spin_until(at);
+        began[page] = now();
+        file.write_all_at(&[MARK; PAGE], (page * PAGE) as u64).unwrap();
+    }
+    began
+}
+
+fn send(to: impl AsFd, path: &Path, bytes: usize, splice: bool) {
+    let open = File::open(path).unwrap();
+    if splice {
+        splice_through(to, &open, 0, bytes);
+    } else {
+        sendfile(to, &open, 0, bytes);
+    }
+}
+
+fn round(dir: &Path, n: usize, over: Over, rng: &mut Rng) -> Round {
+    let pages = if over == Over::Udp { rng.within(1, 12) } else { rng.within(1, 65) } as usize;
+    let bytes = pages * PAGE;
+    let (path, _) = file(dir, &format!("{over:?}-{n}"), bytes);
+    let stall = rng.below(1_500_000);
+    let splice = rng.below(2) == 0;
+    let (for_reader, for_writer) = (rng.fork(), rng.fork());
+    let start = now();
+    let writer = {
+        let path = path.clone();
+        std::thread::spawn(move || overwrite(&path, pages, start, 2 * stall + 500_000, for_writer))
+    };
+    let got = match over {
+        Over::Tcp4 | Over::Tcp6 => {
+            let (to, mut from) = tcp(over == Over::Tcp6);
+            let reader = std::thread::spawn(move || receive(&mut from, bytes, stall, for_reader));
+            send(&to, &path, bytes, splice);
+            reader.join().unwrap()
+        }
+        Over::Unix => {
+            let (to, mut from) = std::os::unix::net::UnixStream::pair().unwrap();
+            let reader = std::thread::spawn(move || receive(&mut from, bytes, stall, for_reader));
+            send(&to, &path, bytes, splice);
+            reader.join().unwrap()
+        }
+        Over::Udp => {
+            let from = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+            let to = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+            to.connect(from.local_addr().unwrap()).unwrap();
+            send(&to, &path, bytes, false);
+            spin_until(now() + stall);
+            let mut got = vec![0; bytes];
+            let mut at = 0;
+            from.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            while at < bytes {
+                at += from.recv(&mut got[at..]).unwrap();
+            }
+            got
+        }
+    };
+    let began = writer.join().unwrap();
+    let seen = got.chunks(PAGE).map(|page| page.contains(&MARK));
+    Round { path, over, pages: began.into_iter().zip(seen).collect() }
+}
+
+#[test]
+fn no_change_arrives_after_the_release() {
+    let (disk, tmpfs) = (dir(), dir_on_tmpfs());
+    let mut rng = Rng::new("judge");
+    let recorder = Recorder::this(&disk.path().join("t.zct"));
+    let workers: Vec<_> = (0..4)
+        .map(|w| {
+            let mut rng = rng.fork();
+            let dir = if w % 2 == 0 { disk.path() } else { tmpfs.path() }.join(format!("w{w}"));
+            std::fs::create_dir(&dir).unwrap();
+            std::thread::spawn(move || {
+                let overs = [Over::Tcp4, Over::Tcp6, Over::Unix, Over::Tcp4, Over::Udp];
+                let mut rounds = Vec::new();
+                let mut pages = 0;
+                while pages < 6_000 {
+                    let n = rounds.len();
+                    let done = round(&dir, n, overs[n % overs.len()], &mut rng);
+                    pages += done.pages.len();
+                    rounds.push(done);
+                }
+                rounds
+            })
+        })
+        .collect();
+    let rounds: Vec<Round> = workers.into_iter().flat_map(|w| w.join().unwrap()).collect();
+    poke_cpus();
+    let trace = recorder.stop();
+    trace.expect_released(0.999);
+    // before/after release x seen/unseen
+    let mut matrix = [[0u64; 2]; 2];
+    let (mut undecided, mut wrong) = (0u64, Vec::new());
+    for round in &rounds {
+        for (page, (began, seen)) in round.pages.iter().enumerate() {
+            let offset = (page * PAGE) as u64;
+            // Splices move 64 KiB at a time: the transfer that carried this page.
+            let carried = trace
+                .of_file_at(&round.path, offset)
+                .unwrap_or_else(|| panic!("no transfer carried {} at {offset}", round.path.display()));
+            let Some(release) = carried["release_ns"].as_u64() else {
+                undecided += 1;
+                continue;
+            };
+            let after = *began >= release;
+            matrix[usize::from(after)][usize::from(*seen)] += 1;
+            if after && *seen {
+                wrong.push(format!("{:?} page {page} overwritten {} ns after the release was seen: {carried}", round.over, began - release));
+            }
+        }
+    }
+    println!("judge: overwritten  | seen by receiver | not seen");
+    println!("  before release    | {:>16} | {:>8}", matrix[0][1], matrix[0][0]);
+    println!("  after release     | {:>16} | {:>8}   undecided {undecided}", matrix[1][1], matrix[1][0]);
+    let total: u64 = matrix.iter().flatten().sum();
+    assert!(total >= 20_000, "only {total} pages");
+    // Both sides must have been exercised, or this proves nothing.
+    assert!(matrix[0][1] > 500 && matrix[1][0] > 500, "{matrix:?}");
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
+    assert!(u(&trace.summary()["transfers"]) >= rounds.len() as u64);
+}
+
+impl crate::tool::Trace {
+    /// The transfer that carried this byte of this file; files here are sent once.
+    fn of_file_at(&self, path: &Path, offset: u64) -> Option<&serde_json::Value> {
+        let path = path.to_str().unwrap();
+        self.lines.iter().find(|t| {
+            t["file"]["path"] == path
+                && u(&t["offset"]) <= offset
+                && offset < u(&t["offset"]) + u(&t["bytes"])
+        })
+    }
+}

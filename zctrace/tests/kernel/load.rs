@@ -1,0 +1,79 @@
+//! Senders and receivers that the tests share.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::pipe::{SpliceFlags, pipe, splice};
+
+pub(crate) const PAGE: usize = 4096;
+
+/// A connected pair over loopback: sender, receiver.
+pub(crate) fn tcp(v6: bool) -> (TcpStream, TcpStream) {
+    let addr = if v6 { "[::1]:0" } else { "127.0.0.1:0" };
+    let listener = TcpListener::bind(addr).unwrap();
+    let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (receiver, _) = listener.accept().unwrap();
+    (sender, receiver)
+}
+
+/// A file of bytes below 0x80.
+pub(crate) fn file(dir: &Path, name: &str, bytes: usize) -> (PathBuf, Vec<u8>) {
+    let path = dir.join(name);
+    let content: Vec<u8> = (0..bytes).map(|i| ((i / PAGE * 31 + i) % 0x80) as u8).collect();
+    std::fs::write(&path, &content).unwrap();
+    (path, content)
+}
+
+/// Sends `[offset, offset + len)` with as many sendfile() calls as it takes; answers how many.
+pub(crate) fn sendfile(to: impl AsFd, file: &File, offset: u64, len: usize) -> usize {
+    let mut at = offset;
+    let mut calls = 0;
+    while at < offset + len as u64 {
+        let left = (offset + len as u64 - at) as usize;
+        let n = rustix::fs::sendfile(&to, file, Some(&mut at), left).unwrap();
+        assert!(n > 0, "the file is shorter than asked");
+        calls += 1;
+    }
+    calls
+}
+
+/// Sends it through a pipe; answers how many splices put file pages into it.
+pub(crate) fn splice_through(to: impl AsFd, file: &File, offset: u64, len: usize) -> usize {
+    let (read, write) = pipe().unwrap();
+    let mut at = offset;
+    let mut calls = 0;
+    let end = offset + len as u64;
+    while at < end {
+        let left = ((end - at) as usize).min(64 * 1024);
+        let n = splice(file, Some(&mut at), &write, None, left, SpliceFlags::empty()).unwrap();
+        assert!(n > 0, "the file is shorter than asked");
+        calls += 1;
+        drain(&read, &to, n);
+    }
+    calls
+}
+
+/// Moves `n` bytes from a pipe on.
+pub(crate) fn drain(read: &OwnedFd, to: impl AsFd, n: usize) {
+    let mut left = n;
+    while left > 0 {
+        left -= splice(read, None, &to, None, left, SpliceFlags::empty()).unwrap();
+    }
+}
+
+/// Reads exactly `n` bytes.
+pub(crate) fn read(from: &mut impl std::io::Read, n: usize) -> Vec<u8> {
+    let mut buf = vec![0; n];
+    from.read_exact(&mut buf).unwrap();
+    buf
+}
+
+/// Reads until the end.
+pub(crate) fn read_all(mut from: TcpStream) -> Vec<u8> {
+    let mut buf = Vec::new();
+    from.read_to_end(&mut buf).unwrap();
+    buf
+}

@@ -1,0 +1,24 @@
+//! Tests of the real tool on the real kernel. They need root: `cargo xtask test`.
+//!
+//! The bytes a receiver got are the judge; nothing here sleeps where a fact can be awaited, and no
+//! port is fixed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "tests"
+)]
+
+mod bad_input;
+mod ends;
+mod judge;
+mod load;
+mod many;
+mod netns;
+mod overload;
+mod programs;
+mod stall;
+mod tool;
