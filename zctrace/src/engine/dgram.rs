@@ -46,16 +46,16 @@ pub(super) struct Dgram {
     pub(super) ended: bool,
 }
 
-/// Takes `[start, end)` out of `ranges`; true if any of it was there.
-fn cut(ranges: &mut Vec<(u64, u64)>, start: u64, end: u64) -> bool {
-    let mut hit = false;
+/// Takes `[start, end)` out of `ranges`; answers what of it was there.
+fn cut(ranges: &mut Vec<(u64, u64)>, start: u64, end: u64) -> Vec<(u64, u64)> {
+    let mut hit = Vec::new();
     let mut left = Vec::with_capacity(ranges.len() + 1);
     for (a, b) in ranges.drain(..) {
         if b <= start || a >= end {
             left.push((a, b));
             continue;
         }
-        hit = true;
+        hit.push((a.max(start), b.min(end)));
         if a < start {
             left.push((a, start));
         }
@@ -106,12 +106,12 @@ impl Dgram {
     /// As `begin` and `end` at once, for bytes that turned out to be moved when the call returned.
     pub(super) fn add(&mut self, id: TransferId, file: File, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
         let handle = self.begin(id, file, start, end, ledger);
-        let strays = std::mem::take(&mut self.strays);
-        for stray in strays {
-            let claimed = stray.file == file && self.claim(handle, stray, ledger);
-            if !claimed {
-                self.strays.push(stray);
-            } else if let Some(close) = self.freed_strays.get(&stray.head).copied()
+        for stray in std::mem::take(&mut self.strays) {
+            let mut rest = vec![(stray.start, stray.end)];
+            let claimed = self.claim(handle, stray, &mut rest, ledger);
+            self.strays.extend(rest.into_iter().map(|(start, end)| Stray { start, end, ..stray }));
+            if claimed
+                && let Some(close) = self.freed_strays.get(&stray.head).copied()
                 && let Some(hold) = self.holds.get_mut(&handle)
             {
                 hold.heads.remove(&stray.head);
@@ -130,10 +130,18 @@ impl Dgram {
         }
     }
 
-    fn claim(&mut self, handle: u64, s: Stray, ledger: &mut Ledger) -> bool {
+    /// Gives the hold what it waits for of `rest`, the ranges of `s` that are still nobody's.
+    fn claim(&mut self, handle: u64, s: Stray, rest: &mut Vec<(u64, u64)>, ledger: &mut Ledger) -> bool {
         let Some(hold) = self.holds.get_mut(&handle) else { return false };
-        if hold.file != s.file || !cut(&mut hold.unsent, s.start, s.end) {
+        if hold.file != s.file {
             return false;
+        }
+        let taken: Vec<_> = rest.iter().flat_map(|(a, b)| cut(&mut hold.unsent, *a, *b)).collect();
+        if taken.is_empty() {
+            return false;
+        }
+        for (a, b) in taken {
+            cut(rest, a, b);
         }
         if hold.heads.insert(s.head) {
             self.by_head.entry(s.head).or_default().push(handle);
@@ -145,18 +153,26 @@ impl Dgram {
     }
 
     /// A packet holds these file bytes. `xmit`: when it was handed to a device.
-    pub(super) fn extent(&mut self, head: u64, file: File, range: (u64, u64), xmit: Option<u64>, ledger: &mut Ledger) -> bool {
-        let stray = Stray { head, file, start: range.0, end: range.1, xmit };
+    pub(super) fn extent(
+        &mut self,
+        head: u64,
+        file: File,
+        (start, end): (u64, u64),
+        xmit: Option<u64>,
+        ledger: &mut Ledger,
+    ) {
+        let stray = Stray { head, file, start, end, xmit };
+        let mut rest = vec![(start, end)];
         let handles: Vec<u64> = self.holds.keys().copied().collect();
         for handle in handles {
-            if self.claim(handle, stray, ledger) {
-                return true;
+            self.claim(handle, stray, &mut rest, ledger);
+            if rest.is_empty() {
+                return;
             }
         }
         if self.movers > 0 && self.strays.len() < STRAYS {
-            self.strays.push(stray);
+            self.strays.extend(rest.into_iter().map(|(start, end)| Stray { start, end, ..stray }));
         }
-        false
     }
 
     pub(super) fn free(&mut self, head: u64, close: Close, ledger: &mut Ledger) {

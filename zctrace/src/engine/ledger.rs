@@ -17,6 +17,16 @@ pub(super) struct Close {
     pub(super) by: ReleasedBy,
 }
 
+/// The end of a hold of a pipe.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain {
+    pub(super) at: u64,
+    /// `None`: the pages were handed on, and what became of them there says how it ended.
+    pub(super) by: Option<ReleasedBy>,
+    /// The call that took them out was seen from its entry on.
+    pub(super) seen: bool,
+}
+
 #[derive(Debug)]
 struct Open {
     t: Transfer,
@@ -79,11 +89,25 @@ impl Ledger {
         self.settle(id);
     }
 
-    /// The call that opened it, or moved it on, returned.
+    /// As [`Self::close`], for a hold of a pipe.
+    pub(super) fn drain(&mut self, id: TransferId, drain: Drain) {
+        let Some(o) = self.open.get(&id) else { return };
+        let by = drain.by.or(o.last.map(|c| c.by)).unwrap_or(ReleasedBy::PipeDrained);
+        self.close(id, Close { at: drain.at, by });
+    }
+
+    /// The call that opened it returned.
     pub(super) fn returned(&mut self, id: TransferId, at: u64) {
         if let Some(o) = self.open.get_mut(&id) {
             o.returned = true;
-            o.t.return_ns = Some(at);
+        }
+        self.moved_on(id, at);
+    }
+
+    /// A call that moved it on returned.
+    pub(super) fn moved_on(&mut self, id: TransferId, at: u64) {
+        if let Some(o) = self.open.get_mut(&id) {
+            o.t.return_ns = o.t.return_ns.max(Some(at));
         }
     }
 
@@ -129,9 +153,9 @@ impl Ledger {
         }
     }
 
-    /// Everything that is open is in doubt for this reason.
+    /// Everything that has not been stated is in doubt for this reason.
     pub(super) fn doubt_all(&mut self, reason: Reason) {
-        for o in self.open.values_mut() {
+        for o in self.open.values_mut().chain(self.pending.values_mut()) {
             if !o.t.reasons.contains(&reason) {
                 o.t.reasons.push(reason);
             }

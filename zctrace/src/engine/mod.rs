@@ -14,15 +14,17 @@ mod seq;
 mod stream;
 mod verdict;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use zctrace_common::frame::{Header, USER_CPU};
-use zctrace_common::kernel::{Head, HeadFree, Pipe, SockEnd, free_flag, full_map, head_flag, pipe_why, sock_end};
+use zctrace_common::kernel::{
+    Head, HeadFree, Pipe, Proc, Sock, SockEnd, free_flag, full_map, head_flag, pipe_why, proc_what, sock_end,
+};
 use zctrace_common::user::{Loss, loss};
 
 use self::dgram::Dgram;
-use self::ledger::{Close, Ledger};
+use self::ledger::{Close, Drain, Ledger};
 use self::names::Names;
 use self::pipe::PipeState;
 use self::stream::{Freed, Stream};
@@ -30,6 +32,7 @@ use crate::event::Event;
 use crate::model::{Fact, LossLine, LossWhat, Reason, ReleasedBy, SockRef};
 
 const TCP: u16 = 6;
+const UDP: u16 = 17;
 const AF_UNIX: u16 = 1;
 
 /// How a socket keeps track of bytes.
@@ -45,7 +48,11 @@ struct SockState {
     kind: Kind,
     /// A head of it could not be learned: no release on it is certain.
     full: bool,
+    /// A protocol whose packets do not show whose bytes they carry (MPTCP, SCTP, ...).
+    opaque: bool,
     freed: bool,
+    /// When it became known.
+    born: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +84,11 @@ pub struct Engine {
     names: Names,
     socks: HashMap<u64, SockState>,
     heads: HashMap<u64, HeadState>,
-    pipes: HashMap<u64, PipeState>,
-    calls: HashMap<u64, ops::Call>,
+    pipes: BTreeMap<u64, PipeState>,
+    /// By task, so that those of a process are neighbours.
+    calls: BTreeMap<u64, ops::Call>,
+    /// The last time up to which frames were lost.
+    lossy_until: u64,
     stats: Stats,
     stopped: bool,
 }
@@ -116,15 +126,7 @@ impl Engine {
             Event::Start(info) => out.push(Fact::Trace(info.clone())),
             Event::OpEnter(e) => self.op_enter(header, e),
             Event::OpExit(e) => self.op_exit(header, e),
-            Event::Sock(s) => {
-                let name = Arc::new(names::sock(s));
-                let kind = if s.proto == TCP {
-                    Kind::Stream(Stream::new(s.snd_una))
-                } else {
-                    Kind::Dgram(Dgram::default())
-                };
-                self.socks.insert(s.sock, SockState { name, kind, full: false, freed: false });
-            }
+            Event::Sock(s) => self.sock(at, s),
             Event::SockEnd(e) => self.sock_end(at, e),
             Event::Head(h) => self.head(at, h),
             Event::HeadLen(h) => self.head_len(h.head, h.len),
@@ -161,7 +163,7 @@ impl Engine {
             }
             Event::Pipe(p) => self.pipe(at, p),
             Event::Path(p) => self.names.path(p),
-            Event::Proc(_) => {}
+            Event::Proc(p) => self.process(p),
             Event::MapFull(m) => self.map_full(m.map, m.id),
             Event::Cgroup(id, path) => self.names.cgroup(*id, path),
             Event::Loss(l) => self.loss(at, l, out),
@@ -196,6 +198,10 @@ impl Engine {
 
     fn loss(&mut self, at: u64, l: &Loss, out: &mut Vec<Fact>) {
         self.ledger.lost(l.what, l.from_ns, at);
+        if l.what == loss::RING {
+            self.lossy_until = self.lossy_until.max(at);
+            self.pipes.values_mut().for_each(|p| p.lossy = true);
+        }
         if l.records == 0 {
             return;
         }
@@ -225,31 +231,55 @@ impl Engine {
         }
     }
 
+    fn sock(&mut self, at: u64, s: &Sock) {
+        let name = Arc::new(names::sock(s));
+        let kind = if s.proto == TCP { Kind::Stream(Stream::new(s.snd_una)) } else { Kind::Dgram(Dgram::default()) };
+        let opaque = s.family != AF_UNIX && s.proto != TCP && s.proto != UDP;
+        self.socks.insert(s.sock, SockState { name, kind, full: false, opaque, freed: false, born: at });
+    }
+
+    /// A process that is gone is in no call: if one is open, its exit was lost.
+    fn process(&mut self, p: &Proc) {
+        if p.what != proc_what::EXIT {
+            return;
+        }
+        let pid = u64::from(p.pid) << 32;
+        let tasks: Vec<u64> = self.calls.range(pid..=pid | u64::from(u32::MAX)).map(|(task, _)| *task).collect();
+        for task in tasks {
+            if let Some(call) = self.calls.remove(&task) {
+                self.exit_missed(&call);
+            }
+        }
+    }
+
     fn head(&mut self, at: u64, h: &Head) {
         let Some(sock) = self.socks.get_mut(&h.sock) else {
             self.stats.orphans += 1;
             return;
         };
         let mut state = HeadState { sock: h.sock, start: 0, end: u64::from(h.len), flags: h.flags, at };
+        let old = self.heads.get(&h.head).filter(|old| old.sock == h.sock);
         if let Kind::Stream(s) = &mut sock.kind {
             state.start = s.seq(h.seq);
             state.end = state.start.saturating_add(u64::from(h.len));
-            match self.heads.get(&h.head) {
-                Some(old) if h.flags & head_flag::AGAIN != 0 => s.head_is(h.head, old.start, state.start, state.end),
-                _ => s.head(h.head, state.start, state.end, at, &mut self.ledger),
+            if let Some(old) = old {
+                s.forget_head(h.head, old.start);
             }
+            s.head(h.head, state.start, state.end, at, &mut self.ledger);
         }
         self.heads.insert(h.head, state);
     }
 
     fn head_len(&mut self, head: u64, len: u32) {
         let Some(state) = self.heads.get_mut(&head) else {
+            // It took over pages of another head, and nobody knows whose it is.
             self.stats.orphans += 1;
+            self.ledger.doubt_all(Reason::Loss);
             return;
         };
         state.end = state.start.saturating_add(u64::from(len));
         if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&state.sock) {
-            s.head_is(head, state.start, state.start, state.end);
+            s.grow_head(head, state.start, state.end);
         }
     }
 
@@ -344,20 +374,22 @@ impl Engine {
             self.stats.orphans += 1;
             return;
         };
+        let read = Drain { at, by: Some(ReleasedBy::PipeDrained), seen: false };
         match p.why {
             pipe_why::READ => {
                 let tail = pipe.slot(p.tail);
-                pipe.drained(tail, Close { at, by: ReleasedBy::PipeDrained }, &mut self.ledger);
+                pipe.drained(tail, read, &mut self.ledger);
             }
             pipe_why::RESIZED => {
-                pipe.clear(Close { at, by: ReleasedBy::PipeDrained }, Some(Reason::PipeChanged), &mut self.ledger);
-                *pipe = PipeState::new(p.head, p.tail);
+                pipe.clear(read, Some(Reason::PipeChanged), &mut self.ledger);
+                pipe.renumber(p.head, p.tail);
             }
             _ => {
                 // What is left in it goes with it; what its tail has passed was drained before.
                 let tail = pipe.slot(p.tail);
-                pipe.drained(tail, Close { at, by: ReleasedBy::PipeDrained }, &mut self.ledger);
-                pipe.clear(Close { at, by: ReleasedBy::Close }, None, &mut self.ledger);
+                pipe.consumers = 0;
+                pipe.drained(tail, read, &mut self.ledger);
+                pipe.clear(Drain { by: Some(ReleasedBy::Close), ..read }, None, &mut self.ledger);
                 self.pipes.remove(&p.pipe);
             }
         }

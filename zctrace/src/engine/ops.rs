@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{OpEnter, OpExit, end, op, op_flag};
 
-use super::ledger::Close;
+use super::ledger::{Close, Drain};
 use super::pipe::{Position, Segment};
 use super::seq::low;
 use super::{Engine, Kind};
@@ -52,29 +52,68 @@ impl Engine {
         let mut call = Call { enter: *e, id, start: 0, handles: Vec::new() };
         if call.opens() {
             self.ledger.open(self.transfer(header, e, id), e.cgroup);
-            if self.socks.get(&e.dst).is_some_and(|s| s.full) {
-                self.ledger.reason(id, Reason::MapFull);
+        }
+        if e.dst_kind == end::SOCK
+            && let Some(sock) = self.socks.get(&e.dst)
+        {
+            if sock.opaque {
+                call.enter.flags |= op_flag::ULP;
             }
-            if call.opaque() {
-                self.ledger.reason(id, Reason::UpperLayer);
+            if call.opens() {
+                self.sock_doubts(e.dst, id);
             }
+        }
+        if call.opens() && call.opaque() {
+            self.ledger.reason(id, Reason::UpperLayer);
         }
         match (e.src_kind, e.dst_kind) {
             (end::FILE, end::SOCK) if call.opens() && !call.copies() && !call.opaque() => {
                 self.file_to_sock(&mut call);
             }
-            (_, end::PIPE) => {
-                if let Some(pipe) = self.pipes.get_mut(&e.dst) {
-                    call.start = pipe.slot(low(e.dst_pos));
-                    if call.opens() && !call.copies() {
-                        pipe.begin(id, call.start, e.src_pos, e.count, &mut self.ledger);
-                    }
-                }
-            }
+            (_, end::PIPE) => self.into_pipe_begins(header.ts, &mut call),
             (end::PIPE, end::SOCK) => self.pipe_to_sock(&mut call),
             _ => {}
         }
+        if e.src_kind == end::PIPE
+            && let Some(pipe) = self.pipes.get_mut(&e.src)
+        {
+            pipe.consumers += 1;
+        }
         self.calls.insert(header.task, call);
+    }
+
+    /// What is already known to make every release on this socket uncertain.
+    fn sock_doubts(&mut self, sock: u64, id: TransferId) {
+        let Some(sock) = self.socks.get(&sock) else { return };
+        if sock.full {
+            self.ledger.reason(id, Reason::MapFull);
+        }
+        // Packets of a transfer that was not seen would be taken for this one's.
+        if matches!(sock.kind, Kind::Dgram(_)) && sock.born <= self.lossy_until {
+            self.ledger.reason(id, Reason::Loss);
+        }
+    }
+
+    fn into_pipe_begins(&mut self, at: u64, call: &mut Call) {
+        let e = &call.enter;
+        let lends = call.opens() && !call.copies();
+        let Some(pipe) = self.pipes.get_mut(&e.dst) else {
+            if lends {
+                self.stats.orphans += 1;
+                self.ledger.reason(call.id, Reason::Loss);
+            }
+            return;
+        };
+        call.start = pipe.slot(low(e.dst_pos));
+        if !pipe.fits(call.start) {
+            let drain = Drain { at, by: None, seen: false };
+            pipe.clear(drain, Some(Reason::PipeChanged), &mut self.ledger);
+            pipe.renumber(low(e.dst_pos), low(e.dst_pos));
+            call.start = pipe.slot(low(e.dst_pos));
+        }
+        if lends {
+            pipe.begin(call.id, call.start, e.src_pos, e.count, &mut self.ledger);
+        }
     }
 
     fn transfer(&self, header: &Header, e: &OpEnter, id: TransferId) -> Transfer {
@@ -137,7 +176,10 @@ impl Engine {
             return;
         };
         match &mut sock.kind {
-            Kind::Stream(s) => call.start = s.seq(low(e.dst_pos)),
+            Kind::Stream(s) => {
+                s.movers += 1;
+                call.start = s.seq(low(e.dst_pos));
+            }
             Kind::Dgram(d) => {
                 d.movers += 1;
                 let Some(pipe) = self.pipes.get_mut(&e.src) else { return };
@@ -155,18 +197,34 @@ impl Engine {
     }
 
     /// The task is in another call: the exit of this one was lost.
-    fn exit_missed(&mut self, call: &Call) {
+    pub(super) fn exit_missed(&mut self, call: &Call) {
         if call.opens() {
             self.ledger.reason(call.id, Reason::ReturnMissed);
         } else {
             // It moved something we do not know.
             self.ledger.doubt_all(Reason::ReturnMissed);
         }
+        if call.enter.src_kind == end::PIPE {
+            self.consumer_left(call);
+            match self.socks.get_mut(&call.enter.dst).map(|s| &mut s.kind) {
+                Some(Kind::Stream(s)) => s.mover_left(),
+                Some(Kind::Dgram(d)) => d.mover_left(),
+                None => {}
+            }
+        }
+    }
+
+    fn consumer_left(&mut self, call: &Call) {
+        if let Some(pipe) = self.pipes.get_mut(&call.enter.src) {
+            pipe.consumers = pipe.consumers.saturating_sub(1);
+        }
     }
 
     pub(super) fn op_exit(&mut self, header: &Header, x: &OpExit) {
         let Some(call) = self.calls.remove(&header.task) else {
+            // Its entry was lost, so it may have taken any pages that sat in a pipe.
             self.stats.orphans += 1;
+            self.ledger.doubt_all(Reason::Loss);
             return;
         };
         let at = header.ts;
@@ -203,18 +261,14 @@ impl Engine {
                 }
                 Some(Kind::Dgram(d)) => {
                     for (handle, _) in &call.handles {
-                        d.end(*handle, (moved > 0).then_some(e.src_pos + moved), at, &mut self.ledger);
+                        d.end(*handle, (moved > 0).then_some(e.src_pos.saturating_add(moved)), at, &mut self.ledger);
                     }
                 }
                 None => {}
             }
         } else if let Some(pipe) = self.pipes.get_mut(&e.dst) {
             let last = pipe.slot(low(x.dst_pos));
-            let close = Close { at, by: ReleasedBy::PipeDrained };
-            if moved == 0 {
-                self.ledger.unhold(id);
-            }
-            pipe.end(call.start, last, moved, close, &mut self.ledger);
+            pipe.end(id, call.start, last, moved, at, &mut self.ledger);
         }
         if moved == 0 {
             self.ledger.forget(id);
@@ -226,49 +280,63 @@ impl Engine {
     /// The call took `moved` bytes out of a pipe (`tee`: looked at them).
     fn moved(&mut self, call: &Call, x: &OpExit, moved: u64, at: u64) {
         let e = &call.enter;
+        let tee = e.op == op::TEE;
         let mut segments = Vec::new();
         let mut tail = 0;
+        self.consumer_left(call);
         if let Some(pipe) = self.pipes.get_mut(&e.src) {
             let from = Position { slot: pipe.slot(low(e.src_pos)), off: e.src_off };
-            let to = if e.op == op::TEE {
+            let to = if tee {
                 // tee() leaves the tail; what it copied are as many slots as the other pipe got.
                 Position { slot: from.slot + u64::from(low(x.dst_pos).wrapping_sub(low(e.dst_pos))), off: 0 }
             } else {
                 Position { slot: pipe.slot(low(x.src_pos)), off: x.src_off }
             };
-            tail = to.slot;
+            tail = if tee { 0 } else { to.slot };
             if moved > 0 {
                 segments = pipe.between(from, to);
+                let surplus = sum(&segments).saturating_sub(moved);
+                if surplus > 0 && pipe.lossy {
+                    segments.iter().for_each(|s| self.ledger.reason(s.id, Reason::Loss));
+                } else if let (true, Some(s)) = (tee, segments.last_mut()) {
+                    // It may stop inside a buffer, and then its copy is shorter.
+                    s.end = s.end.saturating_sub(surplus).max(s.start);
+                }
             }
         }
         match e.dst_kind {
             end::SOCK => self.into_sock(call, x, moved, &segments, at),
-            end::PIPE => self.into_pipe(call, &segments, at),
+            end::PIPE => self.into_pipe(call, x, &segments, at),
             _ => {}
         }
-        if e.op == op::TEE {
-            return;
-        }
-        if moved > 0 {
+        if !tee {
             for s in &segments {
-                self.ledger.returned(s.id, at);
+                self.ledger.moved_on(s.id, at);
             }
         }
-        let by = if call.copies() { ReleasedBy::Copied } else { ReleasedBy::PipeDrained };
+        let by = match e.dst_kind {
+            _ if call.copies() => Some(ReleasedBy::Copied),
+            end::SOCK | end::PIPE => None,
+            _ => Some(ReleasedBy::PipeDrained),
+        };
         if let Some(pipe) = self.pipes.get_mut(&e.src) {
-            pipe.drained(tail, Close { at, by }, &mut self.ledger);
+            pipe.drained(tail, Drain { at, by, seen: true }, &mut self.ledger);
         }
     }
 
     fn into_sock(&mut self, call: &Call, x: &OpExit, moved: u64, segments: &[Segment], at: u64) {
-        let Some(sock) = self.socks.get_mut(&call.enter.dst) else { return };
+        for s in segments {
+            self.sock_doubts(call.enter.dst, s.id);
+        }
+        let Some(sock) = self.socks.get_mut(&call.enter.dst) else {
+            // Its introduction was lost.
+            segments.iter().for_each(|s| self.ledger.reason(s.id, Reason::Loss));
+            return;
+        };
         for s in segments {
             if let Some(t) = self.ledger.get(s.id) {
                 t.socket = Some(Arc::clone(&sock.name));
                 t.zero_copy &= !call.copies();
-            }
-            if sock.full {
-                self.ledger.reason(s.id, Reason::MapFull);
             }
             if call.opaque() {
                 self.ledger.reason(s.id, Reason::UpperLayer);
@@ -278,17 +346,17 @@ impl Engine {
         match &mut sock.kind {
             Kind::Stream(stream) if !copies => {
                 let end = stream.seq(low(x.dst_pos)).max(call.start + moved);
-                let sum: u64 = segments.iter().map(|s| s.end - s.start).sum();
                 // Somebody else's bytes are in between: take the hull, which is late, never early.
-                let exact = sum == moved && end == call.start + moved;
+                let exact = sum(segments) == moved && end == call.start + moved;
                 let mut seq = call.start;
                 for s in segments {
                     let (a, b) = if exact { (seq, seq + (s.end - s.start)) } else { (call.start, end) };
                     stream.add(s.id, a, b, at, &mut self.ledger);
                     seq = b;
                 }
+                stream.mover_left();
             }
-            Kind::Stream(_) => {}
+            Kind::Stream(stream) => stream.mover_left(),
             Kind::Dgram(d) => {
                 let mut held: Vec<(TransferId, u64, u64)> = Vec::new();
                 for (handle, planned) in &call.handles {
@@ -312,11 +380,23 @@ impl Engine {
         }
     }
 
-    fn into_pipe(&mut self, call: &Call, segments: &[Segment], at: u64) {
-        let Some(pipe) = self.pipes.get_mut(&call.enter.dst) else { return };
-        let close = Close { at, by: ReleasedBy::PipeDrained };
+    fn into_pipe(&mut self, call: &Call, x: &OpExit, segments: &[Segment], at: u64) {
+        let Some(pipe) = self.pipes.get_mut(&call.enter.dst) else {
+            segments.iter().for_each(|s| self.ledger.reason(s.id, Reason::Loss));
+            return;
+        };
+        let filled = pipe.slot(low(x.dst_pos)).checked_sub(call.start);
+        let whole = segments.iter().map(|s| s.slot + s.slots).max().is_none_or(|slots| filled == Some(slots));
         for s in segments {
-            pipe.add(call.start + s.slot, *s, close, &mut self.ledger);
+            if !whole {
+                // Somebody else filled slots in between.
+                self.ledger.reason(s.id, Reason::PipeChanged);
+            }
+            pipe.add(call.start + s.slot, *s, at, &mut self.ledger);
         }
     }
+}
+
+fn sum(segments: &[Segment]) -> u64 {
+    segments.iter().fold(0, |sum, s| sum.saturating_add(s.end.saturating_sub(s.start)))
 }

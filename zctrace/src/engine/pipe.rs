@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ledger::{Close, Ledger};
+use super::ledger::{Drain, Ledger};
 use super::seq::Unwrap;
 use crate::model::{Reason, TransferId};
 
@@ -42,7 +42,13 @@ pub(super) struct Segment {
 pub(super) struct PipeState {
     slots: Unwrap,
     tail: u64,
-    runs: BTreeMap<u64, Run>,
+    /// By first slot. Two producers that wait for room at once begin at the same slot.
+    runs: BTreeMap<(u64, TransferId), Run>,
+    /// Calls inside the kernel that take from this pipe. Only when they return is it known where
+    /// the slots went that the tail has passed, so until then no run ends.
+    pub(super) consumers: u32,
+    /// Frames were lost since it is known: somebody may be taking from it unseen.
+    pub(super) lossy: bool,
 }
 
 impl PipeState {
@@ -50,65 +56,91 @@ impl PipeState {
         let mut slots = Unwrap::new(tail);
         let tail = slots.get(tail);
         slots.get(head);
-        Self { slots, tail, runs: BTreeMap::new() }
+        Self { slots, tail, runs: BTreeMap::new(), consumers: 0, lossy: false }
+    }
+
+    /// The slots have new numbers; nothing is known to be in them.
+    pub(super) fn renumber(&mut self, head: u32, tail: u32) {
+        let Self { slots, tail, .. } = Self::new(head, tail);
+        (self.slots, self.tail) = (slots, tail);
     }
 
     pub(super) fn slot(&mut self, low: u32) -> u64 {
         self.slots.get(low)
     }
 
+    /// Whether everything up to `slot` has left already.
+    pub(super) fn has_passed(&self, slot: u64) -> bool {
+        slot < self.tail
+    }
+
+    /// Whether slots are filled from `first` on as they should be. Not so where the pipe was
+    /// resized unseen, which numbers its slots anew.
+    pub(super) fn fits(&self, first: u64) -> bool {
+        first >= self.tail
+    }
+
     /// A call begins to fill slots from `first` on.
     pub(super) fn begin(&mut self, id: TransferId, first: u64, off: u64, count: u64, ledger: &mut Ledger) {
-        self.runs.insert(first, Run { id, last: None, off, end: off.saturating_add(count) });
-        ledger.hold(id);
+        self.put(first, Run { id, last: None, off, end: off.saturating_add(count) }, ledger);
     }
 
     /// It returned: slots up to `last` hold `bytes`; 0: nothing.
-    pub(super) fn end(&mut self, first: u64, last: u64, bytes: u64, at: Close, ledger: &mut Ledger) {
-        let Some(run) = self.runs.get_mut(&first) else { return };
+    pub(super) fn end(&mut self, id: TransferId, first: u64, last: u64, bytes: u64, at: u64, ledger: &mut Ledger) {
+        let Some(run) = self.runs.get_mut(&(first, id)) else { return };
         if bytes == 0 {
-            self.runs.remove(&first);
+            self.runs.remove(&(first, id));
+            ledger.unhold(id);
             return;
         }
         run.end = run.off.saturating_add(bytes);
         run.last = Some(last);
         let pages = (run.end - 1) / PAGE - run.off / PAGE + 1;
         if last.checked_sub(first) != Some(pages) {
-            let id = run.id;
             ledger.reason(id, Reason::PipeChanged);
         }
-        let tail = self.tail;
-        self.drained(tail, at, ledger);
+        self.drained(self.tail, Drain { at, by: None, seen: false }, ledger);
     }
 
     /// Slots that another pipe's buffers went to.
-    pub(super) fn add(&mut self, first: u64, s: Segment, at: Close, ledger: &mut Ledger) {
-        let run = Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end };
-        if self.runs.insert(first, run).is_none() {
-            ledger.hold(s.id);
+    pub(super) fn add(&mut self, first: u64, s: Segment, at: u64, ledger: &mut Ledger) {
+        if self.has_passed(first) {
+            // Whoever took them from here returned before it was known what they were.
+            ledger.reason(s.id, Reason::PipeChanged);
         }
-        let tail = self.tail;
-        self.drained(tail, at, ledger);
+        self.put(first, Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end }, ledger);
+        self.drained(self.tail, Drain { at, by: None, seen: false }, ledger);
+    }
+
+    fn put(&mut self, first: u64, run: Run, ledger: &mut Ledger) {
+        let id = run.id;
+        ledger.hold(id);
+        if self.runs.insert((first, id), run).is_some() {
+            // Twice in one slot: an exit was lost in between.
+            ledger.unhold(id);
+            ledger.reason(id, Reason::PipeChanged);
+        }
     }
 
     /// What lies between two positions, in order.
     pub(super) fn between(&self, from: Position, to: Position) -> Vec<Segment> {
         let mut found = Vec::new();
-        for (first, run) in &self.runs {
+        for ((first, _), run) in &self.runs {
             let last = run.last.unwrap_or(u64::MAX);
             if last <= from.slot || *first > to.slot {
                 continue;
             }
-            let page_of = |slot: u64| run.off / PAGE + (slot - first);
+            let page = |slot: u64| (run.off / PAGE).saturating_add(slot - first).saturating_mul(PAGE);
             let start = if *first < from.slot || (*first == from.slot && from.off != 0) {
-                page_of(from.slot) * PAGE + u64::from(from.off)
+                page(from.slot).saturating_add(u64::from(from.off))
             } else {
                 run.off
             };
             let end = if to.slot < last {
                 // Slot `to` is partly consumed up to `to.off`, or not at all.
-                let natural = if to.slot == *first { run.off } else { page_of(to.slot) * PAGE };
-                natural.max(page_of(to.slot) * PAGE + u64::from(to.off)).min(run.end)
+                let whole = page(to.slot);
+                let natural = if to.slot == *first { run.off } else { whole };
+                natural.max(whole.saturating_add(u64::from(to.off))).min(run.end)
             } else {
                 run.end
             };
@@ -122,24 +154,33 @@ impl PipeState {
     }
 
     /// Everything before `tail` has left the pipe.
-    pub(super) fn drained(&mut self, tail: u64, close: Close, ledger: &mut Ledger) {
+    pub(super) fn drained(&mut self, tail: u64, drain: Drain, ledger: &mut Ledger) {
         self.tail = self.tail.max(tail);
-        let gone: Vec<u64> =
-            self.runs.range(..self.tail).filter(|(_, r)| r.last.is_some_and(|l| l <= self.tail)).map(|(k, _)| *k).collect();
-        for first in gone {
-            if let Some(run) = self.runs.remove(&first) {
-                ledger.close(run.id, close);
+        if self.consumers > 0 {
+            return;
+        }
+        let until = (self.tail, TransferId { cpu: 0, seq: 0 });
+        let gone: Vec<_> =
+            self.runs.range(..until).filter(|(_, r)| r.last.is_some_and(|l| l <= self.tail)).map(|(k, _)| *k).collect();
+        for key in &gone {
+            self.runs.remove(key);
+        }
+        let ids: Vec<_> = gone.into_iter().map(|(_, id)| id).collect();
+        for id in ids {
+            if self.lossy && !drain.seen {
+                ledger.reason(id, Reason::Loss);
             }
+            ledger.drain(id, drain);
         }
     }
 
     /// The pipe is gone, or its slots are numbered anew: every run ends here.
-    pub(super) fn clear(&mut self, close: Close, doubt: Option<Reason>, ledger: &mut Ledger) {
+    pub(super) fn clear(&mut self, drain: Drain, doubt: Option<Reason>, ledger: &mut Ledger) {
         for run in std::mem::take(&mut self.runs).into_values() {
             if let Some(reason) = doubt {
                 ledger.reason(run.id, reason);
             }
-            ledger.close(run.id, close);
+            ledger.drain(run.id, drain);
         }
     }
 }

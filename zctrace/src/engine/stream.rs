@@ -28,6 +28,18 @@ pub(super) struct Freed {
     pub(super) moved: bool,
 }
 
+/// A freed head, kept while a call runs that may turn out to have moved bytes into it.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    start: u64,
+    end: u64,
+    close: Close,
+    reason: Option<Reason>,
+}
+
+/// How many freed heads are kept.
+const RECENT: usize = 1 << 16;
+
 /// One TCP socket's byte stream.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -40,7 +52,11 @@ pub(super) struct Stream {
     holds: BTreeMap<(u64, TransferId), Hold>,
     /// `(end, start, id)` of holds that are not acknowledged and whose call has returned.
     unacked: BTreeSet<(u64, u64, TransferId)>,
-    heads: BTreeMap<(u64, u64), u64>,
+    /// `(start, id)` to end, and when it was first seen.
+    heads: BTreeMap<(u64, u64), (u64, u64)>,
+    /// Calls inside the kernel that move pipe contents here.
+    pub(super) movers: u32,
+    recent: Vec<Recent>,
     /// A receiver on this machine has copied everything before.
     read: u64,
     read_at: u64,
@@ -61,6 +77,8 @@ impl Stream {
             holds: BTreeMap::new(),
             unacked: BTreeSet::new(),
             heads: BTreeMap::new(),
+            movers: 0,
+            recent: Vec::new(),
             read: 0,
             read_at: 0,
             longest_hold: 0,
@@ -111,18 +129,32 @@ impl Stream {
     /// A call that returned moved these bytes here.
     pub(super) fn add(&mut self, id: TransferId, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
         self.longest_hold = self.longest_hold.max(end - start);
-        if self.holds.insert((start, id), Hold { id, end, in_call: false, last_free: None }).is_none() {
+        let mut last_free = None;
+        for freed in self.recent.iter().filter(|r| r.start < end && r.end > start) {
+            last_free = last_free.max(Some(freed.close));
+            if let Some(reason) = freed.reason {
+                ledger.reason(id, reason);
+            }
+        }
+        if self.recent.len() >= RECENT {
+            ledger.reason(id, Reason::FreeMissed);
+        }
+        if self.holds.insert((start, id), Hold { id, end, in_call: false, last_free }).is_none() {
             ledger.hold(id);
         }
-        self.xmit_seen(start, end, at, id, ledger);
+        let seen = self.heads.range((start.saturating_sub(self.longest_head), 0)..(end, 0));
+        let first = seen.filter(|(_, (head_end, _))| *head_end > start).map(|(_, (_, at))| *at).min();
+        if let (Some(at), Some(t)) = (first, ledger.get(id)) {
+            t.first_xmit_ns = Some(t.first_xmit_ns.unwrap_or(at).min(at));
+        }
         self.returned((start, id), at, ledger);
     }
 
-    fn xmit_seen(&self, start: u64, end: u64, at: u64, id: TransferId, ledger: &mut Ledger) {
-        if self.covered(start, end)
-            && let Some(t) = ledger.get(id)
-        {
-            t.first_xmit_ns.get_or_insert(at);
+    /// Such a call has returned.
+    pub(super) fn mover_left(&mut self) {
+        self.movers = self.movers.saturating_sub(1);
+        if self.movers == 0 {
+            self.recent.clear();
         }
     }
 
@@ -162,9 +194,13 @@ impl Stream {
     /// this machine nobody reads again, even where its head is parked for a later free.
     fn covered(&self, start: u64, end: u64) -> bool {
         let from = start.saturating_sub(self.longest_head);
-        let over = self.read.min(self.acked);
-        let start = start.max(over.min(end));
-        self.heads.range((from, 0)..(end, 0)).any(|(_, head_end)| *head_end > start)
+        let start = start.max(self.over().min(end));
+        self.heads.range((from, 0)..(end, 0)).any(|(_, (head_end, _))| *head_end > start)
+    }
+
+    /// Everything before this is acknowledged and read by a receiver on this machine.
+    fn over(&self) -> u64 {
+        self.read.min(self.acked)
     }
 
     /// A receiver on this machine has copied everything before `copied`.
@@ -190,7 +226,7 @@ impl Stream {
 
     /// A head with bytes `[start, end)` was handed to a device.
     pub(super) fn head(&mut self, head: u64, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
-        self.heads.insert((start, head), end);
+        self.heads.insert((start, head), (end, at));
         self.longest_head = self.longest_head.max(end - start);
         for (_, id) in self.overlapping(start, end) {
             if let Some(t) = ledger.get(id) {
@@ -199,10 +235,16 @@ impl Stream {
         }
     }
 
-    /// The head holds `[start, end)` from now on.
-    pub(super) fn head_is(&mut self, head: u64, old_start: u64, start: u64, end: u64) {
-        self.heads.remove(&(old_start, head));
-        self.heads.insert((start, head), end);
+    /// What is known of the head that starts at `start` is out of date.
+    pub(super) fn forget_head(&mut self, head: u64, start: u64) {
+        self.heads.remove(&(start, head));
+    }
+
+    /// The head holds up to `end` from now on.
+    pub(super) fn grow_head(&mut self, head: u64, start: u64, end: u64) {
+        if let Some((known, _)) = self.heads.get_mut(&(start, head)) {
+            *known = end;
+        }
         self.longest_head = self.longest_head.max(end - start);
     }
 
@@ -211,15 +253,19 @@ impl Stream {
         self.heads.remove(&(start, head));
         let close = Close { at: freed.at, by: freed.by };
         let lost_track = freed.moved && !self.holds_all(start, end);
+        let reason = freed.reason.or(lost_track.then_some(Reason::FragsMoved));
+        if self.movers > 0 && self.recent.len() < RECENT {
+            self.recent.push(Recent { start, end, close, reason });
+        }
+        let over = self.over();
         for key in self.overlapping(start, end) {
-            if let Some(hold) = self.holds.get_mut(&key) {
+            if let Some(hold) = self.holds.get_mut(&key)
+                && hold.end.min(end) > over
+            {
                 hold.last_free = hold.last_free.max(Some(close));
             }
-            if let Some(reason) = freed.reason {
+            if let Some(reason) = reason {
                 ledger.reason(key.1, reason);
-            }
-            if lost_track {
-                ledger.reason(key.1, Reason::FragsMoved);
             }
             self.check(key, close, ledger);
         }
@@ -229,7 +275,7 @@ impl Stream {
     fn holds_all(&self, start: u64, end: u64) -> bool {
         let from = start.saturating_sub(self.longest_head);
         let mut reach = start;
-        for ((head_start, _), head_end) in self.heads.range((from, 0)..(end, 0)) {
+        for ((head_start, _), (head_end, _)) in self.heads.range((from, 0)..(end, 0)) {
             if *head_start <= reach {
                 reach = reach.max(*head_end);
             }

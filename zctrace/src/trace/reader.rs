@@ -1,4 +1,9 @@
 //! Reading blocks, trusting nothing.
+//!
+//! A frame is handed on only from a block whose header, contents and frame count all check. No
+//! allocation exceeds the block limit, and none happens before the header's CRC is checked.
+//! Deliberately absent: looking for a good block behind a bad one. What lies between would be a
+//! loss nobody counted.
 
 use std::io::{self, Read};
 
@@ -11,8 +16,14 @@ use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER, MAGIC, VERSION, codec
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// Reading failed.
-    #[error("cannot read: {0}")]
-    Io(#[from] io::Error),
+    #[error("cannot read the recording")]
+    Io(#[source] io::Error),
+    /// A directory was named.
+    #[error("this is a directory: name the file that `zctrace record -o FILE` wrote")]
+    Directory,
+    /// No byte in it.
+    #[error("the file is empty: the recording was ended before it began, or it is another file")]
+    Empty,
     /// Something else.
     #[error("not a zctrace recording (it does not begin with ZCTRACE)")]
     NotARecording,
@@ -38,6 +49,15 @@ pub enum End {
         /// What is wrong with it.
         why: &'static str,
     },
+}
+
+impl From<io::Error> for TraceError {
+    fn from(e: io::Error) -> Self {
+        match e.kind() {
+            io::ErrorKind::IsADirectory => Self::Directory,
+            _ => Self::Io(e),
+        }
+    }
 }
 
 impl std::fmt::Display for End {
@@ -87,28 +107,46 @@ impl<R: Read> Reader<R> {
     pub fn new(mut from: R) -> Result<Self, TraceError> {
         let mut header = [0; FILE_HEADER];
         let n = fill(&mut from, &mut header)?;
+        if n == 0 {
+            return Err(TraceError::Empty);
+        }
         if n < FILE_HEADER || !header.starts_with(&MAGIC) {
             return Err(TraceError::NotARecording);
         }
-        let version = header.get(8..10).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes);
-        if version > VERSION {
-            return Err(TraceError::Newer(version));
+        let version = header
+            .get(8..10)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, u16::from_le_bytes);
+        match version {
+            0 => return Err(TraceError::NotARecording),
+            1..=VERSION => {}
+            newer => return Err(TraceError::Newer(newer)),
         }
-        Ok(Self { from, at: FILE_HEADER as u64, raw: Vec::new(), stopped: false })
+        Ok(Self {
+            from,
+            at: FILE_HEADER as u64,
+            raw: Vec::new(),
+            stopped: false,
+        })
     }
 
     /// Hands every frame to `take` until the recording or `take` ends.
     ///
     /// # Errors
     /// When reading fails, or `take` does.
-    pub fn read<E: From<io::Error>>(&mut self, take: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<End, E> {
+    pub fn read<E: From<io::Error>>(
+        &mut self,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<End, E> {
         loop {
             if let Some(end) = self.block()? {
                 return Ok(end);
             }
             let mut rest = self.raw.as_slice();
             while let Some((header, _)) = frame::split(rest) {
-                let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
+                let (one, more) = rest
+                    .split_at_checked(usize::from(header.len))
+                    .unwrap_or((rest, &[]));
                 self.stopped = header.kind == kind::STOP;
                 take(one)?;
                 rest = more;
@@ -156,8 +194,12 @@ impl<R: Read> Reader<R> {
 
 fn whole_frames(mut bytes: &[u8], frames: u32) -> bool {
     for _ in 0..frames {
-        let Some((header, _)) = frame::split(bytes) else { return false };
-        let Some(rest) = bytes.get(usize::from(header.len)..) else { return false };
+        let Some((header, _)) = frame::split(bytes) else {
+            return false;
+        };
+        let Some(rest) = bytes.get(usize::from(header.len)..) else {
+            return false;
+        };
         bytes = rest;
     }
     bytes.is_empty()

@@ -1,4 +1,7 @@
 //! Appending blocks.
+//!
+//! A block goes out in one `write_all`; a torn one is a tail that the reader drops. Deliberately
+//! absent: seeking, truncating, rewriting anything that was written.
 
 use std::io::{self, Write};
 
@@ -11,7 +14,7 @@ const FULL: usize = 256 << 10;
 
 /// The recording could not be continued.
 #[derive(Debug, thiserror::Error)]
-#[error("the recording stops here ({written} bytes are good): {source}")]
+#[error("the recording stops here: its first {written} bytes are good and can be read")]
 pub struct WriteError {
     /// Bytes up to the last complete block.
     pub written: u64,
@@ -36,9 +39,16 @@ impl<W: Write> Writer<W> {
     /// When the header cannot be written.
     pub fn new(mut to: W) -> Result<Self, WriteError> {
         let header = file_header();
-        to.write_all(&header).map_err(|source| WriteError { written: 0, source })?;
+        to.write_all(&header)
+            .map_err(|source| WriteError { written: 0, source })?;
         let written = header.len() as u64;
-        Ok(Self { to, raw: Vec::with_capacity(FULL * 2), header: BlockHeader::default(), written, failed: false })
+        Ok(Self {
+            to,
+            raw: Vec::with_capacity(FULL * 2),
+            header: BlockHeader::default(),
+            written,
+            failed: false,
+        })
     }
 
     /// Bytes in complete blocks so far.
@@ -52,8 +62,15 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When a block cannot be written; after that, always.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        let Some((header, _)) = frame::split(bytes) else { return Ok(()) };
-        let Some(bytes) = bytes.get(..usize::from(header.len)) else { return Ok(()) };
+        if self.failed {
+            return Err(self.refusal());
+        }
+        let Some((header, _)) = frame::split(bytes) else {
+            return Ok(());
+        };
+        let Some(bytes) = bytes.get(..usize::from(header.len)) else {
+            return Ok(());
+        };
         if self.header.frames == 0 {
             self.header.first_ts = header.ts;
         }
@@ -61,7 +78,11 @@ impl<W: Write> Writer<W> {
         self.header.last_ts = self.header.last_ts.max(header.ts);
         self.header.frames += 1;
         self.raw.extend_from_slice(bytes);
-        if self.raw.len() >= FULL { self.flush() } else { Ok(()) }
+        if self.raw.len() >= FULL {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     /// Closes the block in hand, so that a reader sees every frame so far.
@@ -70,14 +91,17 @@ impl<W: Write> Writer<W> {
     /// When it cannot be written; after that, always.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         if self.failed {
-            return Err(self.error(io::Error::other("an earlier write failed")));
+            return Err(self.refusal());
         }
         if self.header.frames == 0 {
             return Ok(());
         }
         let packed = lz4_flex::block::compress(&self.raw);
-        let (codec, stored) =
-            if packed.len() < self.raw.len() { (codec::LZ4, &packed) } else { (codec::RAW, &self.raw) };
+        let (codec, stored) = if packed.len() < self.raw.len() {
+            (codec::LZ4, &packed)
+        } else {
+            (codec::RAW, &self.raw)
+        };
         let length = |n: usize| u32::try_from(n).unwrap_or(MAX_RAW);
         self.header.codec = codec;
         self.header.raw_len = length(self.raw.len());
@@ -88,6 +112,7 @@ impl<W: Write> Writer<W> {
         let result = self.to.write_all(&block).and_then(|()| self.to.flush());
         if let Err(source) = result {
             self.failed = true;
+            self.raw = Vec::new();
             return Err(self.error(source));
         }
         self.written += block.len() as u64;
@@ -96,7 +121,24 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// Closes the last block and hands the output back.
+    ///
+    /// # Errors
+    /// When it cannot be written, or an earlier write failed.
+    pub fn finish(mut self) -> Result<W, WriteError> {
+        self.flush()?;
+        Ok(self.to)
+    }
+
+    /// After a failed write nothing more may follow: a block behind a torn one is out of reach.
+    fn refusal(&self) -> WriteError {
+        self.error(io::Error::other("an earlier write failed"))
+    }
+
     fn error(&self, source: io::Error) -> WriteError {
-        WriteError { written: self.written, source }
+        WriteError {
+            written: self.written,
+            source,
+        }
     }
 }
