@@ -69,10 +69,14 @@ fn read(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, End), TraceError> {
 }
 
 fn three_blocks() -> Vec<Vec<Vec<u8>>> {
+    // Nothing repeats in it, not even in its header: it is stored as it is.
+    let mut noise = frame(UNKNOWN, 30, &(0..=255).collect::<Vec<u8>>());
+    for (byte, n) in noise[4..HEADER].iter_mut().zip((0..=255).rev()) {
+        *byte = n;
+    }
     vec![
         vec![frame(1, 10, b"first"), frame(2, 20, &[7; 600])],
-        // Does not compress: a stored block.
-        vec![frame(UNKNOWN, 30, &(0..=255).collect::<Vec<u8>>())],
+        vec![noise],
         vec![frame(3, 40, b""), stop(50)],
     ]
 }
@@ -82,6 +86,11 @@ fn cut_at_every_byte() {
     let blocks = three_blocks();
     let all = blocks.concat();
     let recording = record(&blocks);
+    let codecs: Vec<u8> = recording.ends[..3]
+        .iter()
+        .map(|(at, _)| recording.bytes[at + 4])
+        .collect();
+    assert_eq!(codecs, [1, 0, 1], "both codecs are tried");
     for cut in FILE_HEADER..recording.bytes.len() {
         let (good, frames) = *recording.ends.iter().rfind(|(end, _)| *end <= cut).unwrap();
         let (got, end) = read(&recording.bytes[..cut]).unwrap();

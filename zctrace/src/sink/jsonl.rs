@@ -1,14 +1,42 @@
 //! JSON lines, schema 1: mirror types of the model, kept apart from it.
+//!
+//! What is not known is `null`, never 0. Deliberately absent: mutations, for as long as nothing
+//! watches for them.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 use super::summary::{Distribution, Summary};
 use crate::model::{Fact, FileRef, LossLine, ProbeStatus, SockRef, TraceInfo, Transfer};
 use crate::text;
 
-/// Writes one JSON object a line.
+/// JSON leaves DEL, C1 and bidi controls as they are; a terminal would act on them. The escapes
+/// lose nothing.
+struct Escapes;
+
+impl Formatter for Escapes {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        to: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
+        let mut rest = text;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| text::acts(*c)) {
+            let (plain, from) = rest.split_at(at);
+            to.write_all(plain.as_bytes())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(to, "\\u{unit:04x}")?;
+            }
+            rest = from.get(c.len_utf8()..).unwrap_or_default();
+        }
+        to.write_all(rest.as_bytes())
+    }
+}
+
+/// Writes one JSON object a line. A reader that has gone away is `ErrorKind::BrokenPipe`.
 pub struct JsonLines<W: Write> {
     to: W,
 }
@@ -29,15 +57,15 @@ struct Trace<'a> {
 struct File<'a> {
     dev: String,
     ino: u64,
-    path: Option<std::borrow::Cow<'a, str>>,
+    path: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
 struct Socket {
     cookie: Option<u64>,
     id: String,
-    family: std::borrow::Cow<'static, str>,
-    proto: Option<std::borrow::Cow<'static, str>>,
+    family: Cow<'static, str>,
+    proto: Option<Cow<'static, str>>,
     local: Option<String>,
     remote: Option<String>,
 }
@@ -49,8 +77,8 @@ struct TransferLine<'a> {
     api: &'static str,
     pid: u32,
     tid: u32,
-    comm: std::borrow::Cow<'a, str>,
-    cgroup: Option<std::borrow::Cow<'a, str>>,
+    comm: Cow<'a, str>,
+    cgroup: Option<Cow<'a, str>>,
     file: File<'a>,
     offset: u64,
     requested: u64,
@@ -118,11 +146,15 @@ fn trace(t: &TraceInfo) -> Trace<'_> {
 }
 
 fn file(f: &FileRef) -> File<'_> {
-    File { dev: text::dev(f.dev), ino: f.ino, path: f.path.as_deref().map(raw) }
+    File {
+        dev: text::dev(f.dev),
+        ino: f.ino,
+        path: f.path.as_deref().map(raw),
+    }
 }
 
 /// Valid UTF-8 as it is (serde escapes what JSON must); anything else visibly.
-fn raw(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+fn raw(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| text::harmless(bytes), Into::into)
 }
 
@@ -182,7 +214,12 @@ fn loss(l: &LossLine) -> LossObject {
 }
 
 fn quantiles(d: &Distribution) -> Quantiles {
-    Quantiles { p50: d.quantile(0.5), p90: d.quantile(0.9), p99: d.quantile(0.99), max: d.max() }
+    Quantiles {
+        p50: d.quantile(0.5),
+        p90: d.quantile(0.9),
+        p99: d.quantile(0.99),
+        max: d.max(),
+    }
 }
 
 impl<W: Write> JsonLines<W> {
@@ -193,7 +230,8 @@ impl<W: Write> JsonLines<W> {
 
     fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         // One write a line: a reader never sees half of one.
-        let mut bytes = serde_json::to_vec(value)?;
+        let mut bytes = Vec::new();
+        value.serialize(&mut Serializer::with_formatter(&mut bytes, Escapes))?;
         bytes.push(b'\n');
         self.to.write_all(&bytes)
     }
@@ -237,3 +275,6 @@ impl<W: Write> JsonLines<W> {
         self.to.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,16 @@
-//! One line for each closed transfer.
+//! One line for each closed transfer: live use, when stdout is not JSON. Fits 120 columns.
 
 use std::io::{self, Write};
 
-use crate::model::{Fact, Outcome, ProbeState, Transfer};
+use crate::model::{Fact, LossLine, Outcome, ProbeState, Transfer};
 use crate::text;
+
+/// Of a line, its end included.
+const WIDTH: usize = 120;
+const PROCESS: usize = 14;
+const FILE: usize = 19;
+const RANGE: usize = 15;
+const PEER: usize = 20;
 
 /// Writes lines under a header.
 pub struct Lines<W: Write> {
@@ -26,54 +33,84 @@ impl<W: Write> Lines<W> {
             Fact::Trace(t) => {
                 self.start_ns = t.start_ns;
                 for p in t.probes.iter().filter(|p| p.state == ProbeState::Missing) {
-                    writeln!(self.to, "MISSING PROBE {}: {}", p.name, p.reason.as_deref().unwrap_or_default())?;
+                    let why = p.reason.as_deref().unwrap_or("no reason was recorded");
+                    let line = format!("MISSING probe {}: {why}", p.name);
+                    writeln!(
+                        self.to,
+                        "{}",
+                        text::shorten(&text::harmless(line.as_bytes()), WIDTH)
+                    )?;
                 }
-                writeln!(
-                    self.to,
-                    "{:>9}  {:<18} {:<8} {:<28} {:>9}  {:<21} {:>8} {:>8}  END",
-                    "TIME", "PROCESS", "API", "FILE", "BYTES", "PEER", "GAP", "EXPOSURE"
-                )
+                self.row([
+                    "TIME",
+                    "PROCESS",
+                    "API",
+                    "FILE",
+                    "OFFSET+BYTES",
+                    "PEER",
+                    "GAP",
+                    "EXPOSED",
+                    "END",
+                ])
             }
             Fact::Transfer(t) => self.transfer(t),
-            Fact::Loss(l) => writeln!(
-                self.to,
-                "LOST {} ({}) between {} and {}: transfers open then are unknown",
-                l.records,
-                text::loss(l.what),
-                self.time(l.from_ns),
-                self.time(l.to_ns)
-            ),
+            Fact::Loss(l) => self.loss(l),
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "microseconds are shown")]
-    fn time(&self, ns: u64) -> String {
-        format!("{:.6}", ns.saturating_sub(self.start_ns) as f64 / 1e9)
+    fn row(&mut self, cells: [&str; 9]) -> io::Result<()> {
+        let [time, process, api, file, range, peer, gap, exposure, end] = cells;
+        writeln!(
+            self.to,
+            "{time:>9} {process:<PROCESS$} {api:<8} {file:<FILE$} {range:>RANGE$} {peer:<PEER$} {gap:>7} {exposure:>7} {end}",
+        )
     }
 
     fn transfer(&mut self, t: &Transfer) -> io::Result<()> {
-        let path = t.file.path.as_deref().map_or_else(|| format!("ino {}", t.file.ino), |p| text::harmless(p).into_owned());
+        let path = t.file.path.as_deref().map_or_else(
+            || format!("ino {} on {}", t.file.ino, text::dev(t.file.dev)),
+            |p| text::harmless(p).into_owned(),
+        );
         let peer = match &t.socket {
             None => "(pipe)".to_owned(),
-            Some(s) => text::addr(&s.remote).or_else(|| text::addr(&s.local)).unwrap_or_else(|| text::family(s.family).into_owned()),
+            Some(s) => text::addr(&s.remote)
+                .or_else(|| text::addr(&s.local))
+                .unwrap_or_else(|| text::family(s.family).into_owned()),
         };
         let end = match t.outcome {
             Outcome::Released => t.released_by.map_or("released", text::released_by),
             other => text::outcome(other),
         };
         let some = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), text::ns);
+        self.row([
+            &self.time(t.submit_ns),
+            &text::shorten(&format!("{}/{}", text::harmless(&t.comm), t.pid), PROCESS),
+            text::api(t.api),
+            &text::shorten(&path, FILE),
+            &text::shorten(&range(t), RANGE),
+            &text::shorten(&peer, PEER),
+            &some(t.gap_ns()),
+            &some(t.exposure_ns()),
+            end,
+        ])
+    }
+
+    fn loss(&mut self, l: &LossLine) -> io::Result<()> {
+        let (from, to) = (self.time(l.from_ns), self.time(l.to_ns));
         writeln!(
             self.to,
-            "{:>9}  {:<18} {:<8} {:<28} {:>9}  {:<21} {:>8} {:>8}  {end}",
-            self.time(t.submit_ns),
-            text::shorten(&format!("{}/{}", text::harmless(&t.comm), t.pid), 18),
-            text::api(t.api),
-            text::shorten(&path, 28),
-            text::bytes(t.bytes),
-            text::shorten(&peer, 21),
-            some(t.gap_ns()),
-            some(t.exposure_ns()),
+            "{to:>9} {} (since {from})",
+            text::loss_sentence(l.what, l.records)
         )
+    }
+
+    /// Seconds since the trace began: microseconds where nine characters have room for them.
+    fn time(&self, ns: u64) -> String {
+        let ns = ns.saturating_sub(self.start_ns);
+        let mut text = format!("{}.{:06}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000);
+        let seconds = text.find('.').unwrap_or_default();
+        text.truncate(seconds.max(9));
+        text.trim_end_matches('.').into()
     }
 
     /// Makes what was written visible.
@@ -82,5 +119,99 @@ impl<W: Write> Lines<W> {
     /// When it cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
+    }
+}
+
+/// Exact where there is room for it.
+fn range(t: &Transfer) -> String {
+    // A call that has not returned has not said how many.
+    let exact = match t.return_ns {
+        Some(_) => format!("{}+{}", t.offset, t.bytes),
+        None => format!("{}+?", t.offset),
+    };
+    if exact.len() <= RANGE {
+        return exact;
+    }
+    let bytes = t
+        .return_ns
+        .map_or_else(|| "?".into(), |_| text::bytes(t.bytes));
+    format!("{}+{bytes}", text::bytes(t.offset)).replace(' ', "")
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use std::net::Ipv6Addr;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{LossWhat, SockAddr, SockRef};
+    use crate::sink::fixture::{START, held, info, loss, transfer};
+
+    fn lines(facts: &[Fact]) -> String {
+        let mut lines = Lines::new(Vec::new());
+        for fact in facts {
+            lines.fact(fact).unwrap();
+        }
+        lines.flush().unwrap();
+        let text = String::from_utf8(lines.to).unwrap();
+        for line in text.lines() {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+            assert!(!line.chars().any(text::acts), "{line:?}");
+        }
+        text
+    }
+
+    /// As wide as it gets.
+    fn wide() -> Transfer {
+        let mut t = transfer(999);
+        t.comm = b"kworker-of-note".as_slice().into();
+        t.pid = 4_194_304;
+        t.offset = u64::MAX >> 1;
+        t.bytes = 1_047_552;
+        t.submit_ns = START + 123_456_789_012_345;
+        t.return_ns = Some(t.submit_ns + 100_000);
+        t.release_ns = Some(t.submit_ns + 999_000);
+        t.file.path = Some(b"/srv/www/releases/2026/site-1.2.3.tar".as_slice().into());
+        t.socket = t.socket.map(|s| {
+            let remote = SockAddr::Inet(
+                Ipv6Addr::from([0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]).into(),
+                443,
+            );
+            Arc::new(SockRef {
+                remote,
+                ..(*s).clone()
+            })
+        });
+        t
+    }
+
+    #[test]
+    fn a_header_and_aligned_lines() {
+        let facts = [
+            Fact::Trace(Box::new(info())),
+            Fact::Transfer(Box::new(transfer(2))),
+            Fact::Transfer(Box::new(wide())),
+            Fact::Transfer(Box::new(held())),
+            loss(LossWhat::Ring, 3),
+        ];
+        assert_eq!(lines(&facts), "\
+MISSING probe tcp:tcp_probe: not in this kernel
+     TIME PROCESS        API      FILE                   OFFSET+BYTES PEER                     GAP EXPOSED END
+ 1.234567 nginx/4242     sendfile /srv/www/site.tar        4096+65536 192.168.1.7:54321    2.00 ms 1.50 ms receiver_read
+123456.78 kwor…e/4194304 sendfile /srv/w…te-1.2.3.tar 8388…iB+1023KiB [2001:…:90a:b0c]:443  999 µs  899 µs receiver_read
+ 1.234567 e\\x1…\\xff/4242 splice   ino 99 on 0:27           4096+65536 (pipe)                     -       - held
+ 0.040000 LOST 3 records: transfers open at that time are `unknown` (since 0.000000)
+");
+    }
+
+    #[test]
+    fn a_call_that_has_not_returned() {
+        let mut t = held();
+        t.return_ns = None;
+        assert_eq!(range(&t), "4096+?");
+        t.offset = 1 << 60;
+        assert_eq!(range(&t), "1048576TiB+?");
     }
 }

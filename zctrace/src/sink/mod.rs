@@ -1,5 +1,9 @@
-//! Readers of the engine's facts: each formats, none concludes.
+//! Readers of the engine's facts: each formats, none concludes. Words come from [`crate::text`];
+//! nothing that was recorded reaches a terminal but through [`crate::text::harmless`], or in JSON
+//! through an escape.
 
+#[cfg(test)]
+mod fixture;
 mod jsonl;
 mod line;
 mod report;
@@ -7,5 +11,5 @@ mod summary;
 
 pub use jsonl::JsonLines;
 pub use line::Lines;
-pub use report::report;
-pub use summary::{Summary, summary_line};
+pub use report::{Style, report};
+pub use summary::{Distribution, Group, Summary, summary_line};

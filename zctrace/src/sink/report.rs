@@ -1,131 +1,246 @@
 //! What happened, for a person with ten seconds: findings first, then distributions, then who.
+//! Fits 80 columns.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::summary::{Distribution, Group, Summary};
-use crate::model::{LossWhat, ProbeState, Reason, SockAddr, Transfer};
+use super::summary::{Distribution, FILES, Group, Summary};
+use crate::model::{FileRef, ProbeState, Reason, SockAddr, Transfer};
 use crate::text;
 
-const BAR: usize = 32;
+const WIDTH: usize = 80;
+const BAR: usize = 40;
 const FILES_SHOWN: usize = 8;
 
-struct Paint(bool);
+/// With ANSI colour codes, or without any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Not one escape sequence.
+    Plain,
+    /// Findings in red, titles in bold.
+    Colours,
+}
 
-impl Paint {
-    fn with<'a>(&self, code: &str, s: &'a str) -> std::borrow::Cow<'a, str> {
-        if self.0 { format!("\x1b[{code}m{s}\x1b[0m").into() } else { s.into() }
+impl From<bool> for Style {
+    fn from(colours: bool) -> Self {
+        if colours { Self::Colours } else { Self::Plain }
     }
-    fn red<'a>(&self, s: &'a str) -> std::borrow::Cow<'a, str> {
+}
+
+impl Style {
+    fn with(self, code: &str, s: &str) -> String {
+        match self {
+            Self::Plain => s.into(),
+            Self::Colours => format!("\x1b[{code}m{s}\x1b[0m"),
+        }
+    }
+    fn red(self, s: &str) -> String {
         self.with("1;31", s)
     }
-    fn bold<'a>(&self, s: &'a str) -> std::borrow::Cow<'a, str> {
+    fn bold(self, s: &str) -> String {
         self.with("1", s)
     }
 }
 
-/// Writes the report. `colours`: with ANSI colour codes.
+/// Writes the report.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn report(to: &mut impl Write, s: &Summary, colours: bool) -> io::Result<()> {
-    let paint = Paint(colours);
+pub fn report(to: &mut impl Write, s: &Summary, style: impl Into<Style>) -> io::Result<()> {
+    let style = style.into();
     header(to, s)?;
-    problems(to, s, &paint)?;
-    findings(to, s, &paint)?;
+    problems(to, s, style)?;
+    findings(to, s, style)?;
     if s.transfers() == 0 {
-        writeln!(to, "\nNothing that lends pages was seen. Was the traced process sending with sendfile() or splice()?")?;
-        return Ok(());
+        return wrapped(
+            to,
+            "",
+            "Nothing that lends pages was seen. Was the traced process sending with sendfile() or splice()?",
+        );
     }
-    distributions(to, s, &paint)?;
-    worst(to, s, &paint)?;
-    files(to, s, &paint)
+    distributions(to, s, style)?;
+    held(to, s, style)?;
+    worst(to, s, style)?;
+    files(to, s, style)
+}
+
+/// Breaks at spaces; lines after the first are indented like what follows `first`.
+fn wrapped(to: &mut impl Write, first: &str, rest: &str) -> io::Result<()> {
+    for line in fold(first, rest) {
+        writeln!(to, "{line}")?;
+    }
+    Ok(())
+}
+
+fn fold(first: &str, rest: &str) -> Vec<String> {
+    let indent = first.chars().count();
+    let mut lines = Vec::new();
+    let mut line = first.to_owned();
+    let mut empty = true;
+    for word in rest.split(' ') {
+        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        // A word longer than a line is hostile or a path: either way its ends tell most.
+        line.push_str(&text::shorten(word, WIDTH.saturating_sub(indent)));
+        empty = false;
+    }
+    lines.push(line);
+    lines
 }
 
 fn header(to: &mut impl Write, s: &Summary) -> io::Result<()> {
     let Some(info) = &s.info else {
-        return writeln!(to, "This recording has no header: its first block is missing.");
+        return writeln!(
+            to,
+            "This recording has no header: its first block is missing."
+        );
     };
-    let filters = if info.filters.is_empty() { "everything".into() } else { info.filters.join(" ") };
-    let (tool, kernel) = (text::harmless(info.tool.as_bytes()), text::harmless(info.kernel.as_bytes()));
-    writeln!(to, "{tool} on Linux {kernel}, traced: {}", text::harmless(filters.as_bytes()))
+    let filters = if info.filters.is_empty() {
+        "everything".into()
+    } else {
+        info.filters.join(" ")
+    };
+    let seen = s.span.map_or_else(String::new, |(_, last)| {
+        format!(", {}", text::ns(last.saturating_sub(info.start_ns)))
+    });
+    let line = format!(
+        "{} on Linux {}{seen}, traced: {filters}",
+        info.tool, info.kernel
+    );
+    wrapped(to, "", &text::harmless(line.as_bytes()))
 }
 
-fn problems(to: &mut impl Write, s: &Summary, paint: &Paint) -> io::Result<()> {
-    for (what, n) in &s.losses {
-        let line = match what {
-            LossWhat::Ring => format!("LOST {n} records: transfers open at that time are `unknown`"),
-            LossWhat::LearnMiss => format!("{n} probe runs SKIPPED by the kernel: transfers open at that time are `unknown`"),
-            LossWhat::FreeMiss => format!("{n} free-watching probe runs skipped: some windows may seem open too long"),
-            LossWhat::MapFull => format!("a kernel map was FULL {n} times: transfers open at that time are `unknown`"),
-        };
-        writeln!(to, "{}", paint.red(&line))?;
-    }
-    let probes = s.info.iter().flat_map(|i| &i.probes).filter(|p| p.state == ProbeState::Missing);
-    for p in probes {
-        let why = text::harmless(p.reason.as_deref().unwrap_or_default().as_bytes()).into_owned();
-        writeln!(to, "{}", paint.red(&format!("MISSING probe {}: {why}", text::harmless(p.name.as_bytes()))))?;
+fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
+    let losses = s
+        .losses
+        .iter()
+        .map(|(what, n)| text::loss_sentence(*what, *n));
+    let probes = s
+        .info
+        .iter()
+        .flat_map(|i| &i.probes)
+        .filter(|p| p.state == ProbeState::Missing);
+    let missing = probes.map(|p| {
+        let why = p.reason.as_deref().unwrap_or("no reason was recorded");
+        format!("MISSING probe {}: {why}", p.name)
+    });
+    for problem in losses.chain(missing) {
+        for line in fold("! ", &text::harmless(problem.as_bytes())) {
+            writeln!(to, "{}", style.red(&line))?;
+        }
     }
     Ok(())
 }
 
-fn findings(to: &mut impl Write, s: &Summary, paint: &Paint) -> io::Result<()> {
-    let n = format!("{} transfers, {}", s.transfers(), text::bytes(s.all.bytes));
-    writeln!(to, "\n{}", paint.bold(&n))?;
-    let by: Vec<String> = s.released_by.iter().map(|(by, n)| format!("{n} {}", text::released_by(*by))).collect();
-    writeln!(to, "  released {:>9}   {}", s.released(), by.join(", "))?;
+fn findings(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
+    let n = format!(
+        "{}, {}",
+        text::transfers(s.transfers()),
+        text::bytes(s.all.bytes)
+    );
+    writeln!(to, "\n{}", style.bold(&n))?;
+    if s.transfers() == 0 {
+        return Ok(());
+    }
+    if s.mutated() > 0 {
+        let count = style.red(&format!("MUTATED  {:>9}", s.mutated()));
+        writeln!(
+            to,
+            "  {count}   their bytes could have changed while they were lent"
+        )?;
+    }
+    let by: Vec<String> = s
+        .released_by
+        .iter()
+        .map(|(by, n)| format!("{n} {}", text::released_by(*by)))
+        .collect();
+    wrapped(
+        to,
+        &format!("  released {:>9}   ", s.released()),
+        &by.join(", "),
+    )?;
     if s.held() > 0 {
-        writeln!(to, "  {}   still lent when the trace ended", paint.red(&format!("held     {:>9}", s.held())))?;
+        let count = style.red(&format!("held     {:>9}", s.held()));
+        writeln!(to, "  {count}   still lent when the trace ended")?;
     }
     if s.unknown() > 0 {
-        writeln!(to, "  {}   step 2 could not be known:", paint.red(&format!("unknown  {:>9}", s.unknown())))?;
-        for (reason, n) in s.reasons.iter().filter(|(r, _)| **r != Reason::MutationsUnwatched) {
-            writeln!(to, "           {n:>9}     {}", text::reason(*reason).1)?;
+        let count = style.red(&format!("unknown  {:>9}", s.unknown()));
+        writeln!(to, "  {count}   whether they were released is not known:")?;
+        for (reason, n) in s
+            .reasons
+            .iter()
+            .filter(|(r, _)| **r != Reason::MutationsUnwatched)
+        {
+            wrapped(
+                to,
+                &format!("           {n:>9}     "),
+                text::reason(*reason).1,
+            )?;
         }
     }
     if s.reasons.contains_key(&Reason::MutationsUnwatched) {
-        writeln!(to, "  No verdict on the bytes: {}.", text::reason(Reason::MutationsUnwatched).1)?;
+        let why = text::reason(Reason::MutationsUnwatched).1;
+        wrapped(to, "  ", &format!("No verdict on the bytes: {why}."))?;
     }
     Ok(())
 }
 
-fn distributions(to: &mut impl Write, s: &Summary, paint: &Paint) -> io::Result<()> {
+fn distributions(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     for (api, group) in &s.apis {
-        writeln!(to, "\n{} ({} transfers)", paint.bold(text::api(*api)), group.transfers)?;
-        quantiles(to, "gap", "submit to release", &group.gap)?;
-        quantiles(to, "exposure", "return to release", &group.exposure)?;
+        let title = format!("{}, {}", text::api(*api), text::transfers(group.transfers));
+        let row = row(&title, "p50", "p90", "p99", "max");
+        writeln!(to, "\n{}", style.bold(&row))?;
+        quantiles(to, "  gap       submit to release", &group.gap)?;
+        quantiles(to, "  exposure  return to release", &group.exposure)?;
         bars(to, group)?;
     }
     Ok(())
 }
 
-fn quantiles(to: &mut impl Write, name: &str, what: &str, d: &Distribution) -> io::Result<()> {
-    let q = |q: f64| d.quantile(q).map_or_else(|| "-".into(), text::ns);
+fn row(title: &str, p50: &str, p90: &str, p99: &str, max: &str) -> String {
+    format!("{title:<32} {p50:>9} {p90:>9} {p99:>9} {max:>9}")
+}
+
+fn quantiles(to: &mut impl Write, title: &str, d: &Distribution) -> io::Result<()> {
+    let some = |ns: Option<u64>| ns.map_or_else(|| "-".into(), text::ns);
+    let q = |q| some(d.quantile(q));
     writeln!(
         to,
-        "  {name:<8}  p50 {:>8}  p90 {:>8}  p99 {:>8}  max {:>8}  {what}",
-        q(0.5),
-        q(0.9),
-        q(0.99),
-        d.max().map_or_else(|| "-".into(), text::ns)
+        "{}",
+        row(title, &q(0.5), &q(0.9), &q(0.99), &some(d.max()))
     )
 }
 
 /// The gap in decades.
 fn bars(to: &mut impl Write, group: &Group) -> io::Result<()> {
-    let decades: Vec<(u64, u64)> = (3..12).map(|e| (10u64.pow(e), group.gap.between(10u64.pow(e), 10u64.pow(e + 1)))).collect();
+    let decades = group.gap.decades();
     let most = decades.iter().map(|(_, n)| *n).max().unwrap_or(0);
-    let first = decades.iter().position(|(_, n)| *n > 0).unwrap_or(0);
-    let last = decades.iter().rposition(|(_, n)| *n > 0).unwrap_or(0);
-    if most == 0 {
-        return Ok(());
-    }
-    for (from, n) in decades.iter().skip(first).take(last + 1 - first) {
-        let eighths = usize::try_from(u128::from(*n) * (BAR as u128 * 8) / u128::from(most)).unwrap_or(0).max(usize::from(*n > 0));
-        let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"].get(eighths % 8).copied().unwrap_or_default();
-        let bar = format!("{}{part}", "█".repeat(eighths / 8));
-        writeln!(to, "    from {:>8}  {bar:<BAR$} {n}", text::ns(*from))?;
+    for (from, n) in decades {
+        writeln!(
+            to,
+            "  gap from {:>8}  {:<BAR$} {n}",
+            text::ns(from),
+            bar(n, most)
+        )?;
     }
     Ok(())
+}
+
+/// `n` of `most`, in eighths of a character; anything at all shows.
+fn bar(n: u64, most: u64) -> String {
+    let eighths = u128::from(n) * (BAR as u128 * 8) / u128::from(most.max(1));
+    let eighths = usize::try_from(eighths)
+        .unwrap_or(0)
+        .max(usize::from(n > 0));
+    let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
+        .get(eighths % 8)
+        .copied();
+    format!("{}{}", "█".repeat(eighths / 8), part.unwrap_or_default())
 }
 
 fn peer(t: &Transfer) -> String {
@@ -138,47 +253,87 @@ fn peer(t: &Transfer) -> String {
     }
 }
 
-fn path(t: &Transfer) -> String {
-    t.file.path.as_deref().map_or_else(|| format!("ino {} on {}", t.file.ino, text::dev(t.file.dev)), |p| text::harmless(p).into_owned())
+fn name(file: &FileRef) -> Cow<'_, str> {
+    file.path.as_deref().map_or_else(
+        || format!("ino {} on {}", file.ino, text::dev(file.dev)).into(),
+        text::harmless,
+    )
 }
 
-fn worst(to: &mut impl Write, s: &Summary, paint: &Paint) -> io::Result<()> {
-    if !s.stuck.is_empty() {
-        writeln!(to, "\n{}", paint.bold("Still lent, oldest first"))?;
-        for t in &s.stuck {
-            writeln!(to, "  {:>10}  {} {} to {}", t.id.to_string(), text::bytes(t.bytes), text::shorten(&path(t), 36), peer(t))?;
-        }
+fn who(to: &mut impl Write, first: &str, t: &Transfer, last: &str) -> io::Result<()> {
+    let (file, peer) = (
+        text::shorten(&name(&t.file), 28),
+        text::shorten(&peer(t), 21),
+    );
+    writeln!(to, "  {first:>9}  {file:<28}  {peer:<21}  {last}")
+}
+
+fn held(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
+    let Some((_, last)) = s.span.filter(|_| !s.stuck.is_empty()) else {
+        return Ok(());
+    };
+    writeln!(
+        to,
+        "\n{}",
+        style.bold("Still lent, oldest first: for at least, file, to, bytes")
+    )?;
+    for t in &s.stuck {
+        let age = text::ns(last.saturating_sub(t.submit_ns));
+        let bytes = t
+            .return_ns
+            .map_or_else(|| "-".into(), |_| text::bytes(t.bytes));
+        who(to, &age, t, &bytes)?;
     }
+    Ok(())
+}
+
+fn worst(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     if s.worst.is_empty() {
         return Ok(());
     }
-    writeln!(to, "\n{}", paint.bold("Longest gaps"))?;
+    writeln!(
+        to,
+        "\n{}",
+        style.bold("Longest gaps: gap, file, to, ended by")
+    )?;
     for t in &s.worst {
-        writeln!(
-            to,
-            "  {:>8}  {:>9} {} to {}, {} by {}",
-            t.gap_ns().map_or_else(|| "-".into(), text::ns),
-            text::bytes(t.bytes),
-            text::shorten(&path(t), 28),
-            text::shorten(&peer(t), 21),
-            t.released_by.map_or("-", text::released_by),
-            text::shorten(&format!("{}/{}", text::harmless(&t.comm), t.pid), 18),
-        )?;
+        let gap = t.gap_ns().map_or_else(|| "-".into(), text::ns);
+        who(to, &gap, t, t.released_by.map_or("-", text::released_by))?;
     }
     Ok(())
 }
 
-fn files(to: &mut impl Write, s: &Summary, paint: &Paint) -> io::Result<()> {
+fn files(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     let mut files: Vec<_> = s.files.iter().collect();
     files.sort_by_key(|(_, (n, bytes))| std::cmp::Reverse((*bytes, *n)));
-    writeln!(to, "\n{}", paint.bold("Files by bytes lent"))?;
+    writeln!(
+        to,
+        "\n{}",
+        style.bold("Files by bytes lent: bytes, transfers, file")
+    )?;
     for (file, (n, bytes)) in files.iter().take(FILES_SHOWN) {
-        let name = file.path.as_deref().map_or_else(|| format!("ino {} on {}", file.ino, text::dev(file.dev)), |p| text::harmless(p).into_owned());
-        writeln!(to, "  {:>9} in {n:>7}  {}", text::bytes(*bytes), text::shorten(&name, 56))?;
+        writeln!(
+            to,
+            "  {:>9}  {n:>9}  {}",
+            text::bytes(*bytes),
+            text::shorten(&name(file), 56)
+        )?;
     }
-    let more = files.len().saturating_sub(FILES_SHOWN) as u64;
-    if more + s.other_files > 0 {
-        writeln!(to, "  and {more} more files")?;
+    let rest = files.get(FILES_SHOWN..).unwrap_or_default();
+    let (others, more) = (s.others, rest.len());
+    if more == 0 && others.0 == 0 {
+        return Ok(());
     }
-    Ok(())
+    let (n, bytes) = rest.iter().fold(others, |(n, b), (_, (more, bytes))| {
+        (n + more, b.saturating_add(*bytes))
+    });
+    let what = if others.0 == 0 {
+        format!("{more} more files")
+    } else {
+        format!("other files (only the first {FILES} are told apart)")
+    };
+    writeln!(to, "  {:>9}  {n:>9}  {what}", text::bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

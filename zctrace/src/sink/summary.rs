@@ -5,53 +5,81 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 
-use crate::model::{Api, Fact, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict};
+use crate::model::{
+    Api, Fact, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict,
+};
 use crate::text;
 
 /// How many transfers are kept as the worst.
 const WORST: usize = 5;
 /// How many files are told apart; the rest is counted together.
-const FILES: usize = 10_000;
+pub(super) const FILES: usize = 10_000;
 
-/// A distribution of nanoseconds, three digits.
+/// Powers of ten in a `u64`.
+const DECADES: usize = 20;
+
+/// A distribution of nanoseconds: quantiles to three digits, the largest exactly.
 #[derive(Clone, Debug)]
-pub struct Distribution(Histogram<u64>);
+pub struct Distribution {
+    histogram: Histogram<u64>,
+    // The histogram knows its largest only to three digits, and its buckets straddle decades.
+    max: u64,
+    decades: [u64; DECADES],
+}
 
 impl Default for Distribution {
     #[expect(clippy::unwrap_used, reason = "one to five digits are always accepted")]
     fn default() -> Self {
-        Self(Histogram::new(3).unwrap())
+        Self {
+            histogram: Histogram::new(3).unwrap(),
+            max: 0,
+            decades: [0; DECADES],
+        }
     }
 }
 
 impl Distribution {
     fn add(&mut self, ns: u64) {
         // Auto-resizing: every u64 fits.
-        let _ = self.0.record(ns);
+        let _ = self.histogram.record(ns);
+        self.max = self.max.max(ns);
+        if let Some(n) = self.decades.get_mut(ns.max(1).ilog10() as usize) {
+            *n += 1;
+        }
     }
 
     /// How many.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.0.len()
+        self.histogram.len()
     }
 
     /// The value below which `q` (0 to 1) of them lie; `None` when empty.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<u64> {
-        (!self.0.is_empty()).then(|| self.0.value_at_quantile(q).min(self.0.max()))
+        (self.count() > 0).then(|| self.histogram.value_at_quantile(q).min(self.max))
     }
 
     /// The largest; `None` when empty.
     #[must_use]
     pub fn max(&self) -> Option<u64> {
-        (!self.0.is_empty()).then(|| self.0.max())
+        (self.count() > 0).then_some(self.max)
     }
 
-    /// How many lie in `[low, high)`.
+    /// From the first decade that has any to the last: where it begins, and how many lie in it.
+    /// The first decade begins at 0.
     #[must_use]
-    pub fn between(&self, low: u64, high: u64) -> u64 {
-        self.0.count_between(low, high.saturating_sub(1))
+    pub fn decades(&self) -> Vec<(u64, u64)> {
+        let all: Vec<(u64, u64)> = (0u32..)
+            .zip(self.decades)
+            .map(|(e, n)| (if e == 0 { 0 } else { 10u64.pow(e) }, n))
+            .collect();
+        let first = all.iter().position(|(_, n)| *n > 0).unwrap_or(all.len());
+        let last = all
+            .iter()
+            .rposition(|(_, n)| *n > 0)
+            .map_or(0, |last| last + 1);
+        all.get(first..last).unwrap_or_default().to_vec()
     }
 }
 
@@ -79,8 +107,8 @@ pub struct Summary {
     pub apis: BTreeMap<Api, Group>,
     /// Transfers and bytes per file.
     pub files: BTreeMap<FileRef, (u64, u64)>,
-    /// Transfers of files beyond the bound.
-    pub other_files: u64,
+    /// Transfers and bytes of files beyond the bound.
+    pub others: (u64, u64),
     /// Per way of release.
     pub released_by: BTreeMap<ReleasedBy, u64>,
     /// Why not certain.
@@ -102,7 +130,10 @@ impl Summary {
     pub fn add(&mut self, fact: &Fact) {
         match fact {
             Fact::Trace(info) => self.info = Some((**info).clone()),
-            Fact::Loss(l) => *self.losses.entry(l.what).or_default() += l.records,
+            Fact::Loss(l) => {
+                let n = self.losses.entry(l.what).or_default();
+                *n = n.saturating_add(l.records);
+            }
             Fact::Transfer(t) => self.transfer(t),
         }
     }
@@ -111,7 +142,7 @@ impl Summary {
         let api = self.apis.entry(t.api).or_default();
         for group in [&mut self.all, api] {
             group.transfers += 1;
-            group.bytes += t.bytes;
+            group.bytes = group.bytes.saturating_add(t.bytes);
             if let Some(gap) = t.gap_ns() {
                 group.gap.add(gap);
             }
@@ -127,13 +158,14 @@ impl Summary {
         for reason in &t.reasons {
             *self.reasons.entry(*reason).or_default() += 1;
         }
-        if self.files.len() < FILES || self.files.contains_key(&t.file) {
-            let (n, bytes) = self.files.entry(t.file.clone()).or_default();
-            *n += 1;
-            *bytes += t.bytes;
+        let room = self.files.len() < FILES || self.files.contains_key(&t.file);
+        let (n, bytes) = if room {
+            self.files.entry(t.file.clone()).or_default()
         } else {
-            self.other_files += 1;
-        }
+            &mut self.others
+        };
+        *n += 1;
+        *bytes = bytes.saturating_add(t.bytes);
         let last = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
         let (first, end) = self.span.unwrap_or((t.submit_ns, last));
         self.span = Some((first.min(t.submit_ns), end.max(last)));
@@ -198,8 +230,16 @@ fn keep(list: &mut Vec<Arc<Transfer>>, t: &Transfer, key: impl Fn(&Transfer) -> 
 /// The totals in one line.
 #[must_use]
 pub fn summary_line(s: &Summary) -> String {
-    let mut line = format!("{} transfers, {}", s.transfers(), text::bytes(s.all.bytes));
-    for (n, what) in [(s.released(), "released"), (s.held(), "still held"), (s.unknown(), "unknown")] {
+    let mut line = format!(
+        "{}, {}",
+        text::transfers(s.transfers()),
+        text::bytes(s.all.bytes)
+    );
+    for (n, what) in [
+        (s.released(), "released"),
+        (s.held(), "still held"),
+        (s.unknown(), "unknown"),
+    ] {
         if n > 0 {
             line.push_str(&format!(", {n} {what}"));
         }
@@ -212,3 +252,6 @@ pub fn summary_line(s: &Summary) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Facts for the tests of this directory.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use crate::model::{
+    Api, Fact, FileRef, LossLine, LossWhat, Outcome, ProbeState, ProbeStatus, Reason, ReleasedBy,
+    SockAddr, SockRef, TraceInfo, Transfer, TransferId, Verdict,
+};
+
+/// Nanoseconds of CLOCK_MONOTONIC at which everything here begins.
+pub(super) const START: u64 = 5_000_000_000;
+
+/// Released `ms` milliseconds after its submit; the call took 0.5 ms.
+pub(super) fn transfer(ms: u64) -> Transfer {
+    let submit_ns = START + 1_234_567_890;
+    Transfer {
+        id: TransferId { cpu: 3, seq: 17 },
+        api: Api::Sendfile,
+        pid: 4242,
+        tid: 4243,
+        comm: b"nginx".as_slice().into(),
+        cgroup: Some("/system.slice/nginx.service".into()),
+        file: FileRef {
+            dev: (8 << 20) | 1,
+            ino: 12,
+            path: Some(b"/srv/www/site.tar".as_slice().into()),
+        },
+        offset: 4096,
+        requested: 1 << 20,
+        bytes: 65_536,
+        socket: Some(Arc::new(SockRef {
+            // More than a JavaScript number holds.
+            id: 3 << 48 | 16,
+            cookie: Some(77),
+            family: 2,
+            proto: 6,
+            local: SockAddr::Inet(Ipv4Addr::LOCALHOST.into(), 80),
+            remote: SockAddr::Inet(Ipv4Addr::new(192, 168, 1, 7).into(), 54_321),
+        })),
+        zero_copy: true,
+        submit_ns,
+        return_ns: Some(submit_ns + 500_000),
+        notify_ns: None,
+        first_xmit_ns: Some(submit_ns + 20_000),
+        ack_ns: Some(submit_ns + 400_000),
+        release_ns: Some(submit_ns + ms * 1_000_000),
+        retransmits: 0,
+        released_by: Some(ReleasedBy::ReceiverRead),
+        outcome: Outcome::Released,
+        verdict: Verdict::Unknown,
+        reasons: vec![Reason::MutationsUnwatched],
+    }
+}
+
+/// Left in a pipe by a process with a hostile name, from a file nobody could name.
+pub(super) fn held() -> Transfer {
+    Transfer {
+        api: Api::Splice,
+        comm: b"e\x1b[2J\xff".as_slice().into(),
+        cgroup: None,
+        file: FileRef {
+            dev: 0x1b,
+            ino: 99,
+            path: None,
+        },
+        socket: None,
+        first_xmit_ns: None,
+        ack_ns: None,
+        release_ns: None,
+        released_by: None,
+        outcome: Outcome::Held,
+        ..transfer(0)
+    }
+}
+
+pub(super) fn loss(what: LossWhat, records: u64) -> Fact {
+    Fact::Loss(LossLine {
+        what,
+        cpu: Some(1),
+        from_ns: START,
+        to_ns: START + 40_000_000,
+        records,
+    })
+}
+
+pub(super) fn info() -> TraceInfo {
+    TraceInfo {
+        tool: "zctrace 0.1.0".into(),
+        kernel: "6.12.1".into(),
+        start_ns: START,
+        start_realtime_ns: 1_700_000_000_000_000_000,
+        filters: vec!["pid=4242".into()],
+        probes: vec![
+            ProbeStatus {
+                name: "kmem:kfree".into(),
+                state: ProbeState::Attached,
+                reason: None,
+            },
+            ProbeStatus {
+                name: "tcp:tcp_probe".into(),
+                state: ProbeState::Missing,
+                reason: Some("not in this kernel".into()),
+            },
+        ],
+    }
+}

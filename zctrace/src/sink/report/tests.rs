@@ -1,0 +1,184 @@
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use super::*;
+use crate::model::{Api, Fact, LossWhat, Outcome, ReleasedBy, TraceInfo, Verdict};
+use crate::sink::fixture;
+
+fn text_of(s: &Summary, style: Style) -> String {
+    let mut out = Vec::new();
+    report(&mut out, s, style).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn plain(s: &Summary) -> String {
+    let text = text_of(s, Style::Plain);
+    for line in text.lines() {
+        assert!(line.chars().count() <= WIDTH, "{line}");
+        assert!(!line.chars().any(text::acts), "{line:?}");
+    }
+    text
+}
+
+fn add(s: &mut Summary, t: Transfer) {
+    s.add(&Fact::Transfer(Box::new(t)));
+}
+
+/// Everything a report can show.
+fn eventful() -> Summary {
+    let mut s = Summary::default();
+    let mut info = fixture::info();
+    info.kernel = "6.12\x1b[2J".into();
+    s.add(&Fact::Trace(Box::new(info)));
+    for ms in [1, 2, 2, 2, 30, 2_400] {
+        add(&mut s, fixture::transfer(ms));
+    }
+    let mut fast = fixture::transfer(0);
+    fast.release_ns = Some(fast.submit_ns + 20_000);
+    add(
+        &mut s,
+        Transfer {
+            api: Api::Splice,
+            released_by: Some(ReleasedBy::Copied),
+            verdict: Verdict::Mutated,
+            ..fast
+        },
+    );
+    add(&mut s, fixture::held());
+    let unknown = Transfer {
+        outcome: Outcome::Unknown,
+        release_ns: None,
+        released_by: None,
+        ..fixture::transfer(1)
+    };
+    add(
+        &mut s,
+        Transfer {
+            reasons: vec![Reason::Loss, Reason::OutOfOrder, Reason::MutationsUnwatched],
+            ..unknown
+        },
+    );
+    s.add(&fixture::loss(LossWhat::Ring, 3));
+    s
+}
+
+#[test]
+fn an_eventful_trace() {
+    assert_eq!(
+        plain(&eventful()),
+        "\
+zctrace 0.1.0 on Linux 6.12\\x1b[2J, 3.63 s, traced: pid=4242
+! LOST 3 records: transfers open at that time are `unknown`
+! MISSING probe tcp:tcp_probe: not in this kernel
+
+9 transfers, 576 KiB
+  MUTATED          1   their bytes could have changed while they were lent
+  released         7   6 receiver_read, 1 copied
+  held             1   still lent when the trace ended
+  unknown          1   whether they were released is not known:
+                   1     records were lost while the window was open
+                   1     received out of order on this machine: its pages may
+                         have been passed on unseen
+  No verdict on the bytes: this version does not watch for changes to lent
+  pages.
+
+sendfile, 7 transfers                  p50       p90       p99       max
+  gap       submit to release      2.00 ms    2.40 s    2.40 s    2.40 s
+  exposure  return to release      1.50 ms    2.40 s    2.40 s    2.40 s
+  gap from  1.00 ms  ████████████████████████████████████████ 4
+  gap from  10.0 ms  ██████████                               1
+  gap from   100 ms                                           0
+  gap from   1.00 s  ██████████                               1
+
+splice, 2 transfers                    p50       p90       p99       max
+  gap       submit to release      20.0 µs   20.0 µs   20.0 µs   20.0 µs
+  exposure  return to release         0 ns      0 ns      0 ns      0 ns
+  gap from  10.0 µs  ████████████████████████████████████████ 1
+
+Still lent, oldest first: for at least, file, to, bytes
+     2.40 s  ino 99 on 0:27                in a pipe              64.0 KiB
+
+Longest gaps: gap, file, to, ended by
+     2.40 s  /srv/www/site.tar             192.168.1.7:54321      receiver_read
+    30.0 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
+    2.00 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
+    2.00 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
+    2.00 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
+
+Files by bytes lent: bytes, transfers, file
+    512 KiB          8  /srv/www/site.tar
+   64.0 KiB          1  ino 99 on 0:27
+"
+    );
+}
+
+#[test]
+fn an_empty_trace() {
+    let mut s = Summary::default();
+    let info = TraceInfo {
+        filters: Vec::new(),
+        probes: Vec::new(),
+        ..fixture::info()
+    };
+    s.add(&Fact::Trace(Box::new(info)));
+    assert_eq!(
+        plain(&s),
+        "\
+zctrace 0.1.0 on Linux 6.12.1, traced: everything
+
+0 transfers, 0 B
+Nothing that lends pages was seen. Was the traced process sending with
+sendfile() or splice()?
+"
+    );
+    assert!(plain(&Summary::default()).starts_with("This recording has no header"));
+}
+
+#[test]
+fn the_longest_words_fit() {
+    let mut s = eventful();
+    for ino in 0..20u64 {
+        let mut t = fixture::transfer(ino);
+        let long = format!("/{}/{ino}", "long-name-".repeat(30));
+        t.file = FileRef {
+            dev: u32::MAX,
+            ino: u64::MAX - ino,
+            path: (ino > 3).then(|| long.as_bytes().into()),
+        };
+        t.released_by = [
+            ReleasedBy::Ack,
+            ReleasedBy::TxComplete,
+            ReleasedBy::PipeDrained,
+            ReleasedBy::Close,
+            ReleasedBy::Reset,
+            ReleasedBy::Drop,
+        ]
+        .get(usize::try_from(ino).unwrap() % 6)
+        .copied();
+        add(&mut s, t);
+    }
+    let text = plain(&s);
+    assert!(
+        text.ends_with("  896 KiB         14  14 more files\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn colours_are_a_switch() {
+    let s = eventful();
+    let coloured = text_of(&s, Style::from(true));
+    assert!(coloured.contains("\x1b[1;31m! LOST 3 records"));
+    let stripped = coloured
+        .replace("\x1b[1;31m", "")
+        .replace("\x1b[1m", "")
+        .replace("\x1b[0m", "");
+    assert_eq!(stripped, text_of(&s, Style::from(false)));
+}
+
+#[test]
+fn bars() {
+    assert_eq!(bar(0, 10), "");
+    assert_eq!(bar(1, u64::MAX), "▏");
+    assert_eq!(bar(u64::MAX, u64::MAX), "█".repeat(BAR));
+    assert_eq!(bar(9, 64), "█████▋");
+}
