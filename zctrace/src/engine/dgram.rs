@@ -116,6 +116,7 @@ impl Dgram {
             {
                 hold.heads.remove(&stray.head);
                 hold.last = hold.last.max(Some(close));
+                self.by_head.remove(&stray.head);
             }
         }
         self.end(handle, Some(end), at, ledger);

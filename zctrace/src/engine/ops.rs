@@ -77,7 +77,8 @@ impl Engine {
         if e.src_kind == end::PIPE
             && let Some(pipe) = self.pipes.get_mut(&e.src)
         {
-            pipe.consumers += 1;
+            let slot = pipe.slot(low(e.src_pos));
+            pipe.consumer(slot);
         }
         self.calls.insert(header.task, call);
     }
@@ -216,7 +217,8 @@ impl Engine {
 
     fn consumer_left(&mut self, call: &Call) {
         if let Some(pipe) = self.pipes.get_mut(&call.enter.src) {
-            pipe.consumers = pipe.consumers.saturating_sub(1);
+            let slot = pipe.slot(low(call.enter.src_pos));
+            pipe.consumer_left(slot);
         }
     }
 
