@@ -116,7 +116,6 @@ impl Dgram {
             {
                 hold.heads.remove(&stray.head);
                 hold.last = hold.last.max(Some(close));
-                self.by_head.remove(&stray.head);
             }
         }
         self.end(handle, Some(end), at, ledger);

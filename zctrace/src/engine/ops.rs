@@ -77,8 +77,7 @@ impl Engine {
         if e.src_kind == end::PIPE
             && let Some(pipe) = self.pipes.get_mut(&e.src)
         {
-            let slot = pipe.slot(low(e.src_pos));
-            pipe.consumer(slot);
+            pipe.consumers += 1;
         }
         self.calls.insert(header.task, call);
     }
@@ -217,8 +216,7 @@ impl Engine {
 
     fn consumer_left(&mut self, call: &Call) {
         if let Some(pipe) = self.pipes.get_mut(&call.enter.src) {
-            let slot = pipe.slot(low(call.enter.src_pos));
-            pipe.consumer_left(slot);
+            pipe.consumers = pipe.consumers.saturating_sub(1);
         }
     }
 

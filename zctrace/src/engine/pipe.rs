@@ -8,7 +8,6 @@ use super::seq::Unwrap;
 use crate::model::{Reason, TransferId};
 
 const PAGE: u64 = 4096;
-const FIRST: TransferId = TransferId { cpu: 0, seq: 0 };
 
 /// Consecutive slots of one transfer: slot `first + i` carries file page `off / PAGE + i`.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +17,6 @@ struct Run {
     last: Option<u64>,
     off: u64,
     end: u64,
-    /// How slots of it went last, while the producer's call runs.
-    went: Option<Drain>,
 }
 
 /// Where in a pipe: slot, and offset within its page (0: the slot is untouched).
@@ -47,9 +44,9 @@ pub(super) struct PipeState {
     tail: u64,
     /// By first slot. Two producers that wait for room at once begin at the same slot.
     runs: BTreeMap<(u64, TransferId), Run>,
-    /// Where calls began that are taking from this pipe. Only when they return is it known where
-    /// the slots went that the tail has passed, so until then no run they may have touched ends.
-    consumers: Vec<u64>,
+    /// Calls inside the kernel that take from this pipe. Only when they return is it known where
+    /// the slots went that the tail has passed, so until then no run ends.
+    pub(super) consumers: u32,
     /// Frames were lost since it is known: somebody may be taking from it unseen.
     pub(super) lossy: bool,
 }
@@ -59,27 +56,13 @@ impl PipeState {
         let mut slots = Unwrap::new(tail);
         let tail = slots.get(tail);
         slots.get(head);
-        Self { slots, tail, runs: BTreeMap::new(), consumers: Vec::new(), lossy: false }
+        Self { slots, tail, runs: BTreeMap::new(), consumers: 0, lossy: false }
     }
 
     /// The slots have new numbers; nothing is known to be in them.
     pub(super) fn renumber(&mut self, head: u32, tail: u32) {
         let Self { slots, tail, .. } = Self::new(head, tail);
         (self.slots, self.tail) = (slots, tail);
-        self.consumers.fill(0);
-    }
-
-    /// A call begins to take from `slot` on.
-    pub(super) fn consumer(&mut self, slot: u64) {
-        self.consumers.push(slot);
-    }
-
-    /// A call that began at `slot` has returned.
-    pub(super) fn consumer_left(&mut self, slot: u64) {
-        let same = self.consumers.iter().position(|s| *s == slot);
-        if let Some(i) = same.or_else(|| self.consumers.len().checked_sub(1)) {
-            self.consumers.swap_remove(i);
-        }
     }
 
     pub(super) fn slot(&mut self, low: u32) -> u64 {
@@ -99,7 +82,7 @@ impl PipeState {
 
     /// A call begins to fill slots from `first` on.
     pub(super) fn begin(&mut self, id: TransferId, first: u64, off: u64, count: u64, ledger: &mut Ledger) {
-        self.put(first, Run { id, last: None, off, end: off.saturating_add(count), went: None }, ledger);
+        self.put(first, Run { id, last: None, off, end: off.saturating_add(count) }, ledger);
     }
 
     /// It returned: slots up to `last` hold `bytes`; 0: nothing.
@@ -112,12 +95,11 @@ impl PipeState {
         }
         run.end = run.off.saturating_add(bytes);
         run.last = Some(last);
-        let went = run.went.unwrap_or(Drain { at, by: None, seen: false });
         let pages = (run.end - 1) / PAGE - run.off / PAGE + 1;
         if last.checked_sub(first) != Some(pages) {
             ledger.reason(id, Reason::PipeChanged);
         }
-        self.drained(self.tail, Drain { at, ..went }, ledger);
+        self.drained(self.tail, Drain { at, by: None, seen: false }, ledger);
     }
 
     /// Slots that another pipe's buffers went to.
@@ -126,7 +108,7 @@ impl PipeState {
             // Whoever took them from here returned before it was known what they were.
             ledger.reason(s.id, Reason::PipeChanged);
         }
-        self.put(first, Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end, went: None }, ledger);
+        self.put(first, Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end }, ledger);
         self.drained(self.tail, Drain { at, by: None, seen: false }, ledger);
     }
 
@@ -174,13 +156,12 @@ impl PipeState {
     /// Everything before `tail` has left the pipe.
     pub(super) fn drained(&mut self, tail: u64, drain: Drain, ledger: &mut Ledger) {
         self.tail = self.tail.max(tail);
-        let until = self.consumers.iter().copied().fold(self.tail, u64::min);
-        for (_, run) in self.runs.range_mut(..(self.tail, FIRST)).filter(|(_, r)| r.last.is_none()) {
-            let seen = drain.seen && run.went.is_none_or(|w| w.seen);
-            run.went = Some(Drain { seen, ..drain });
+        if self.consumers > 0 {
+            return;
         }
-        let ended = self.runs.range(..(until, FIRST));
-        let gone: Vec<_> = ended.filter(|(_, r)| r.last.is_some_and(|l| l <= until)).map(|(k, _)| *k).collect();
+        let until = (self.tail, TransferId { cpu: 0, seq: 0 });
+        let gone: Vec<_> =
+            self.runs.range(..until).filter(|(_, r)| r.last.is_some_and(|l| l <= self.tail)).map(|(k, _)| *k).collect();
         for key in &gone {
             self.runs.remove(key);
         }

@@ -194,18 +194,13 @@ impl Stream {
     /// this machine nobody reads again, even where its head is parked for a later free.
     fn covered(&self, start: u64, end: u64) -> bool {
         let from = start.saturating_sub(self.longest_head);
-        let start = start.max(self.over());
-        start < end && self.heads.range((from, 0)..(end, 0)).any(|(_, (head_end, _))| *head_end > start)
+        let start = start.max(self.over().min(end));
+        self.heads.range((from, 0)..(end, 0)).any(|(_, (head_end, _))| *head_end > start)
     }
 
     /// Everything before this is acknowledged and read by a receiver on this machine.
     fn over(&self) -> u64 {
         self.read.min(self.acked)
-    }
-
-    /// Whether a receiver on this machine has copied everything before `end`.
-    pub(super) fn was_read(&self, end: u64) -> bool {
-        self.read >= end
     }
 
     /// A receiver on this machine has copied everything before `copied`.
