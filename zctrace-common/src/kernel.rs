@@ -196,6 +196,8 @@ pub mod head_flag {
     pub const AGAIN: u32 = 8;
     /// Learned in the moment before its free (AF_UNIX).
     pub const AT_FREE: u32 = 16;
+    /// Learned in a receive queue on this machine, where frags of other heads may be merged into it.
+    pub const RX: u32 = 32;
 }
 
 /// An skb head (`skb->head`, where `skb_shared_info` lives) with paged data of a tracked socket.
@@ -237,7 +239,7 @@ pub mod free_flag {
     pub const RX: u32 = 2;
     /// ... and that socket's receive side was shut down by then.
     pub const RX_SHUT: u32 = 4;
-    /// ... and it had arrived out of order.
+    /// ... out of order, and where its frags went could not be followed.
     pub const RX_OOO: u32 = 8;
     /// ... and somebody splices from that socket: frags may live on in a pipe.
     pub const RX_SPLICED: u32 = 16;

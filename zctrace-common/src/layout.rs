@@ -211,6 +211,10 @@ layout! {
     tcp_copied_seq = "tcp_sock"."copied_seq";
     /// `tp->rcv_nxt`
     tcp_rcv_nxt = "tcp_sock"."rcv_nxt";
+    /// `tp->out_of_order_queue`: an rb_root, whose only member is its node
+    tcp_ooo_queue = "tcp_sock"."out_of_order_queue";
+    /// `tp->ooo_last_skb`
+    tcp_ooo_last = "tcp_sock"."ooo_last_skb";
     /// `icsk->icsk_ulp_ops`
     icsk_ulp = "inet_connection_sock"."icsk_ulp_ops", optional;
     /// `unix_sk(sk)->addr`

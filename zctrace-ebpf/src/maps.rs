@@ -94,7 +94,6 @@ pub struct HeadEnt {
     pub rx: u64,
     /// The receive queue's tail when this head arrived: it may be merged into that.
     pub merge: u64,
-    pub merge_id: u64,
     pub seq: u32,
     pub len: u32,
     /// Offset of `skb_shared_info` from the head.
@@ -103,7 +102,8 @@ pub struct HeadEnt {
     pub flags: u32,
     /// 1 for TCP.
     pub tcp: u32,
-    pub pad: u32,
+    /// 1 when it reached its receiver out of order.
+    pub ooo: u32,
 }
 
 #[repr(C)]

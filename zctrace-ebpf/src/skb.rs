@@ -107,13 +107,12 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
             sk,
             rx: 0,
             merge: 0,
-            merge_id: 0,
             seq,
             len,
             end,
             flags: 0,
             tcp: u32::from(ent.proto == TCP),
-            pad: 0,
+            ooo: 0,
         };
         if HEADS.insert(&head, &new, 0).is_err() {
             emit::full(counter::HEADS_FULL, full_map::HEADS, ent.id);
@@ -129,6 +128,34 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
     if ent.proto != TCP {
         extents(id, head, end);
     }
+}
+
+/// An skb in the receive queue of `from`'s receiver, so far without lent pages, that `from` may be
+/// merged into.
+#[inline(always)]
+pub fn learn_received(skb: u64, head: u64, from: &HeadEnt) {
+    let stamp = emit::stamp();
+    let len: u32 = kread::get(skb, off!(skb_data_len));
+    let total: u32 = kread::get(skb, off!(skb_len));
+    let first: u32 = kread::get(skb.wrapping_add(u64::from(off!(skb_cb))), off!(cb_seq));
+    let new = HeadEnt {
+        id: stamp.id(),
+        sock: from.sock,
+        sk: from.sk,
+        rx: from.rx,
+        merge: 0,
+        seq: first.wrapping_add(total).wrapping_sub(len),
+        len,
+        end: kread::get(skb, off!(skb_end)),
+        flags: free_flag::RX,
+        tcp: 1,
+        ooo: 0,
+    };
+    if HEADS.insert(&head, &new, 0).is_err() {
+        emit::full(counter::HEADS_FULL, full_map::HEADS, from.sock);
+    }
+    let flags = head_flag::SEQ | head_flag::RX;
+    emit::put(kind::HEAD, stamp, Head { head: new.id, sock: new.sock, seq: new.seq, len, flags, pad: 0 });
 }
 
 /// Sequence number of the first byte in the frags: they are the last `len` bytes of the segment.

@@ -11,7 +11,7 @@ use zctrace_common::{
     kernel::{HeadFree, Pipe, SockEnd, free_flag, head_flag, kind, pipe_why, sock_end},
 };
 
-use super::receive::grown;
+use super::receive::{TOO_LONG, container, grown};
 use crate::{
     emit,
     globals::{cfg_get, off},
@@ -109,12 +109,27 @@ fn head(ptr: u64) {
         flags |= free_flag::MOVED;
     }
     // If the receive side merged it into a neighbour, that neighbour holds its bytes: say so first.
-    if ent.merge_id != 0
-        && let Some(into) = HEADS.get_ptr_mut(&ent.merge)
+    // tcp_ofo_queue() may have merged what came out of order once more.
+    let mut into = ent.merge;
+    if ent.ooo != 0 {
+        let skb = container(ent.rx, ent.seq);
+        into = 0;
+        if skb == TOO_LONG {
+            flags |= free_flag::RX_OOO;
+        } else if skb != 0 {
+            into = kread::get(skb, off!(skb_head));
+            if into != ptr && unsafe { HEADS.get(&into) }.is_none() {
+                skb::learn_received(skb, into, ent);
+            }
+        }
+    }
+    if into != 0
+        && into != ptr
+        && let Some(other) = HEADS.get_ptr_mut(&into)
     {
-        let into = unsafe { &mut *into };
-        if into.id == ent.merge_id {
-            grown(ent.merge, into);
+        let other = unsafe { &mut *other };
+        if other.sock == ent.sock {
+            grown(into, other);
         }
     }
     let mut snd_una = 0;

@@ -51,19 +51,25 @@ pub fn zct_tcp_probe(ctx: RawTracePointContext) -> i32 {
     receiver(sk, ent.sock);
     let seq: u32 = kread::get(skb.wrapping_add(u64::from(off!(skb_cb))), off!(cb_seq));
     let next: u32 = kread::get(sk, off!(tcp_rcv_nxt));
-    if (seq.wrapping_sub(next) as i32) > 0 {
-        ent.flags |= free_flag::RX_OOO;
-    }
-    // tcp_queue_rcv() tries to merge it into the tail.
     let queue = sk.wrapping_add(u64::from(off!(sk_rcvq)));
-    let tail: u64 = kread::get(queue, off!(skb_prev));
+    let tail: u64 = if (seq.wrapping_sub(next) as i32) > 0 {
+        // tcp_data_queue_ofo() tries the last out-of-order skb, which is stale when there is none.
+        ent.ooo = 1;
+        let any: u64 = kread::get(sk, off!(tcp_ooo_queue));
+        if any == 0 { 0 } else { kread::get(sk, off!(tcp_ooo_last)) }
+    } else {
+        // tcp_queue_rcv() tries the tail.
+        kread::get(queue, off!(skb_prev))
+    };
     if tail != queue && tail != 0 {
         let into: u64 = kread::get(tail, off!(skb_head));
-        if into != head
-            && let Some(other) = unsafe { HEADS.get(&into) }
-        {
+        // Its free says whether that happened; by then the memory may be another head's, whose
+        // length is then stated once more than needed.
+        if into != head {
             ent.merge = into;
-            ent.merge_id = other.id;
+            if unsafe { HEADS.get(&into) }.is_none() {
+                skb::learn_received(tail, into, ent);
+            }
         }
     }
     0
@@ -133,6 +139,31 @@ pub fn zct_data_ready(ctx: RawTracePointContext) -> i32 {
     ent.flags |= free_flag::RX;
     grown(head, ent);
     0
+}
+
+/// How many skbs of a receive queue are looked at.
+const WALK: u32 = 48;
+
+/// What [`container`] answers when it did not get there.
+pub const TOO_LONG: u64 = 1;
+
+/// The skb in a receive queue that holds sequence number `seq`, looked for from the newest back;
+/// 0 when none does any more.
+#[inline(always)]
+pub fn container(rx: u64, seq: u32) -> u64 {
+    let queue = rx.wrapping_add(u64::from(off!(sk_rcvq)));
+    let mut skb: u64 = kread::get(queue, off!(skb_prev));
+    for _ in 0..WALK {
+        if skb == queue || skb == 0 {
+            return 0;
+        }
+        let first: u32 = kread::get(skb.wrapping_add(u64::from(off!(skb_cb))), off!(cb_seq));
+        if (seq.wrapping_sub(first) as i32) >= 0 {
+            return skb;
+        }
+        skb = kread::get(skb, off!(skb_prev));
+    }
+    TOO_LONG
 }
 
 /// States the frags' length if they grew since last seen.

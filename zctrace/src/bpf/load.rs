@@ -266,7 +266,7 @@ impl Loaded {
     #[must_use]
     pub fn entries(&self) -> MapEntries {
         MapEntries {
-            heads: self.keys::<u64, [u8; 72]>("HEADS"),
+            heads: self.keys::<u64, [u8; 64]>("HEADS"),
             socks: self.keys::<u64, [u8; 16]>("SOCKS"),
             pipes: self.keys::<u64, [u8; 24]>("PIPES"),
             ops: self.keys::<u32, [u8; 24]>("OPS"),

@@ -59,6 +59,8 @@ pub(super) async fn capture(
     let mut int = signal(SignalKind::interrupt())?;
     let mut term = signal(SignalKind::terminate())?;
     let mut hup = signal(SignalKind::hangup())?;
+    // Whatever happens from here on, the recording has its header.
+    pipeline.flush()?;
     eprintln!("zctrace: ready");
     if let Some(command) = &command {
         child::go(command)?;

@@ -94,7 +94,8 @@ fn the_same_page_lent_many_times() {
 #[test]
 fn many_files_on_one_socket_keep_their_order() {
     let dir = dir();
-    let files: Vec<_> = (0..50).map(|i| file(dir.path(), &format!("f{i}"), 1000 + i * 77)).collect();
+    // Large enough that no receiver copies them into the tail room of the skb before.
+    let files: Vec<_> = (0..50).map(|i| file(dir.path(), &format!("f{i}"), 20_000 + i * 77)).collect();
     let recorder = Recorder::this(&dir.path().join("t.zct"));
     let (sender, mut receiver) = tcp(false);
     set_socket_send_buffer_size(&sender, 4 << 20).unwrap();
@@ -212,13 +213,16 @@ fn another_process_drains_the_pipe() {
     let dir = dir();
     let (path, content) = file(dir.path(), "f", 200_000);
     let recorder = Recorder::this(&dir.path().join("t.zct"));
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    // Without CLOEXEC `cat` would hold the write end open itself.
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     // `cat` is not traced; its reads are what releases.
     let mut cat = std::process::Command::new("cat")
         .stdin(reader)
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    let mut stdout = cat.stdout.take().unwrap();
+    let output = std::thread::spawn(move || read(&mut stdout, 200_000));
     let open = File::open(&path).unwrap();
     let mut at = 0u64;
     while at < content.len() as u64 {
@@ -226,24 +230,11 @@ fn another_process_drains_the_pipe() {
         rustix::pipe::splice(&open, Some(&mut at), &writer, None, left, rustix::pipe::SpliceFlags::empty()).unwrap();
     }
     drop(writer);
-    let got = cat.wait_with_output_checked();
-    assert!(got == content);
+    assert!(output.join().unwrap() == content);
+    assert!(cat.wait().unwrap().success());
     let trace = recorder.stop();
     trace.expect_released(1.0);
     trace.expect_empty_maps();
-}
-
-trait Checked {
-    fn wait_with_output_checked(&mut self) -> Vec<u8>;
-}
-
-impl Checked for std::process::Child {
-    fn wait_with_output_checked(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        std::io::Read::read_to_end(&mut self.stdout.take().unwrap(), &mut out).unwrap();
-        assert!(self.wait().unwrap().success());
-        out
-    }
 }
 
 #[test]

@@ -1,1 +1,147 @@
-//! ...
+//! Across a veth pair between two network namespaces: devices without offloads (software GSO), and
+//! a link that goes away for a while (retransmission).
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::process::Command;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::load::{file, read, sendfile};
+use crate::tool::{Recorder, dir, poke_cpus, u};
+
+/// Two namespaces of this process's own, gone when dropped.
+struct Pair {
+    names: [String; 2],
+}
+
+fn ip(args: &[&str]) {
+    let out = Command::new("ip").args(args).output().expect("this test cannot run without iproute2");
+    assert!(out.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+impl Pair {
+    fn new(tag: &str) -> Self {
+        let names = ["a", "b"].map(|s| format!("zct{tag}{}{s}", std::process::id()));
+        let pair = Self { names };
+        let [a, b] = &pair.names;
+        ip(&["netns", "add", a]);
+        ip(&["netns", "add", b]);
+        ip(&["-n", a, "link", "add", "v0", "type", "veth", "peer", "name", "v0", "netns", b]);
+        for (ns, addr) in [(a, "10.77.0.1/24"), (b, "10.77.0.2/24")] {
+            ip(&["-n", ns, "addr", "add", addr, "dev", "v0"]);
+            ip(&["-n", ns, "link", "set", "v0", "up"]);
+            ip(&["-n", ns, "link", "set", "lo", "up"]);
+        }
+        pair
+    }
+
+    fn offloads_off(&self) {
+        for ns in &self.names {
+            let out = Command::new("ip")
+                .args(["netns", "exec", ns, "ethtool", "-K", "v0", "tso", "off", "gso", "off", "gro", "off"])
+                .output()
+                .expect("ip");
+            assert!(out.status.success(), "ethtool: {}", String::from_utf8_lossy(&out.stderr));
+        }
+    }
+
+    /// Runs `work` in one of them. On a thread of its own: a namespace belongs to a thread.
+    fn inside<T: Send + 'static>(&self, which: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let ns = File::open(format!("/run/netns/{}", self.names[which])).unwrap();
+        std::thread::spawn(move || {
+            move_into_link_name_space(ns.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            work()
+        })
+        .join()
+        .unwrap()
+    }
+
+    /// A connection from the first to the second.
+    fn connect(&self) -> (TcpStream, TcpStream) {
+        let listener = self.inside(1, || TcpListener::bind(("10.77.0.2", 0)).unwrap());
+        let to = listener.local_addr().unwrap();
+        let sender = self.inside(0, move || TcpStream::connect(to).unwrap());
+        let (receiver, _) = listener.accept().unwrap();
+        (sender, receiver)
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for ns in &self.names {
+            let _ = Command::new("ip").args(["netns", "del", ns]).status();
+        }
+    }
+}
+
+#[test]
+fn a_device_without_offloads() {
+    let dir = dir();
+    let pair = Pair::new("o");
+    pair.offloads_off();
+    let (path, content) = file(dir.path(), "f", 2_000_000);
+    let recorder = Recorder::this(&dir.path().join("t.zct"));
+    let (sender, mut receiver) = pair.connect();
+    let expected = content.clone();
+    let reader = std::thread::spawn(move || assert!(read(&mut receiver, expected.len()) == expected));
+    let open = File::open(&path).unwrap();
+    for at in (0..content.len()).step_by(100_000) {
+        sendfile(&sender, &open, at as u64, 100_000);
+    }
+    reader.join().unwrap();
+    drop(sender);
+    poke_cpus();
+    let trace = recorder.stop();
+    println!("without offloads: {}", trace.summary());
+    trace.expect_released(1.0);
+    assert_eq!(trace.of_file(&path).iter().map(|t| u(&t["bytes"])).sum::<u64>(), content.len() as u64);
+}
+
+#[test]
+fn retransmissions() {
+    let dir = dir();
+    let pair = Pair::new("r");
+    let (path, content) = file(dir.path(), "f", 60_000);
+    let recorder = Recorder::this(&dir.path().join("t.zct"));
+    let (sender, mut receiver) = pair.connect();
+    let link = |state: &str| ip(&["-n", &pair.names[1], "link", "set", "v0", state]);
+    link("down");
+    sendfile(&sender, &File::open(&path).unwrap(), 0, content.len());
+    // Until the sender has tried again.
+    let started = std::time::Instant::now();
+    while retransmits(&sender) < 2 {
+        assert!(started.elapsed().as_secs() < 20, "nothing was retransmitted");
+        std::thread::yield_now();
+    }
+    link("up");
+    assert!(read(&mut receiver, content.len()) == content);
+    drop((sender, receiver));
+    poke_cpus();
+    let trace = recorder.stop();
+    trace.expect_released(1.0);
+    let found = trace.of_file(&path);
+    assert_eq!(found.len(), 1);
+    println!("retransmissions: {}", found[0]);
+    assert!(u(&found[0]["retransmits"]) >= 1, "{}", found[0]);
+    assert!(u(&found[0]["gap_ns"]) > 100_000_000, "{}", found[0]);
+}
+
+/// `tcpi_retransmits` of `TCP_INFO`, by way of `ss`.
+fn retransmits(sender: &TcpStream) -> u32 {
+    let port = sender.local_addr().unwrap().port();
+    let ns = std::fs::read_dir("/run/netns").unwrap().flatten().find(|e| {
+        let name = e.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("zctr") && name.ends_with('a') && name.contains(&std::process::id().to_string())
+    });
+    let Some(ns) = ns else { return 0 };
+    let out = Command::new("ip")
+        .args(["netns", "exec", ns.file_name().to_str().unwrap(), "ss", "-tinH", &format!("sport = :{port}")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let words = text.split_whitespace().find_map(|w| w.strip_prefix("backoff:").map(str::to_owned));
+    words.and_then(|w| w.parse().ok()).unwrap_or(0)
+}

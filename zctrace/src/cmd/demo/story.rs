@@ -47,8 +47,9 @@ fn transfer(out: &mut String, t: &Transfer, seen: Option<&Seen>) {
     mark(t.return_ns, "return      sendfile() returned: the application believes it is done");
     mark(t.ack_ns, "ack         the peer's TCP acknowledged the last byte");
     mark(seen.map(|s| s.written_ns), "write       another program changed 4 KiB of the file");
+    mark(seen.map(|s| s.read_ns), "read        the receiver has read everything");
     let by = t.released_by.map_or("", text::released_by);
-    mark(t.release_ns, &format!("release     the last page reference is gone ({by})"));
+    mark(t.release_ns, &format!("release     nothing will read the pages again ({by})"));
     marks.sort_by_key(|(at, _)| *at);
     for (at, what) in &marks {
         let offset = at.saturating_sub(t.submit_ns);
