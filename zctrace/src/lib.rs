@@ -13,6 +13,7 @@ pub mod cmd;
 pub mod engine;
 pub mod event;
 pub mod order;
+pub mod sim;
 pub mod pipeline;
 pub mod select;
 pub mod sink;

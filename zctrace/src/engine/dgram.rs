@@ -1,10 +1,13 @@
 //! UDP and AF_UNIX: no sequence numbers, so packets are matched to transfers by the file ranges in
 //! their frags, oldest transfer first.
+//!
+//! Calls that send the same bytes at once cannot be told apart: their holds end together, when all
+//! packets that any of them may own are gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ledger::{Close, Ledger};
-use crate::model::{ReleasedBy, TransferId};
+use crate::model::{Reason, ReleasedBy, TransferId};
 
 /// A file, as frags show it.
 pub(super) type File = (u32, u64);
@@ -12,12 +15,33 @@ pub(super) type File = (u32, u64);
 #[derive(Debug)]
 struct Hold {
     id: TransferId,
+    /// The call that made it: holds of one call are in the order of its bytes.
+    call: TransferId,
     file: File,
+    /// The bytes it was made for.
+    range: (u64, u64),
+    /// Holds with the same number end together.
+    group: u64,
     /// File ranges no packet has shown yet.
     unsent: Vec<(u64, u64)>,
     heads: BTreeSet<u64>,
     in_call: bool,
     last: Option<Close>,
+}
+
+impl Hold {
+    fn is_done(&self) -> bool {
+        !self.in_call && self.unsent.is_empty() && self.heads.is_empty()
+    }
+}
+
+/// Bytes of one transfer that a call sends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) id: TransferId,
+    pub(super) call: TransferId,
+    pub(super) file: File,
+    pub(super) range: (u64, u64),
 }
 
 /// A range in a packet that no transfer claimed, kept while a call is running that may.
@@ -37,12 +61,20 @@ const STRAYS: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Dgram {
     holds: BTreeMap<u64, Hold>,
+    /// Holds that wait for packets to show something.
+    waiting: BTreeSet<(File, u64)>,
+    in_call: BTreeSet<u64>,
+    /// Members of groups that have more than one.
+    groups: BTreeMap<u64, Vec<u64>>,
     by_head: BTreeMap<u64, Vec<u64>>,
     next: u64,
     strays: Vec<Stray>,
     freed_strays: BTreeMap<u64, Close>,
     /// Calls inside the kernel that move pipe contents here.
-    pub(super) movers: u32,
+    movers: u32,
+    /// While they ran, another call sent here too: whose packets are whose nobody can say, and one
+    /// mistake leads to the next.
+    mixed: bool,
     pub(super) ended: bool,
 }
 
@@ -76,22 +108,76 @@ impl Dgram {
         self.holds.values().map(|h| h.id)
     }
 
-    /// A call begins to send `[start, end)` of `file`. Answers a handle for [`Self::end`].
-    pub(super) fn begin(&mut self, id: TransferId, file: File, start: u64, end: u64, ledger: &mut Ledger) -> u64 {
+    /// A call begins to send bytes of `file`. Answers a handle for [`Self::end`].
+    pub(super) fn begin(&mut self, s: Sent, ledger: &mut Ledger) -> u64 {
         self.next += 1;
-        let hold = Hold { id, file, unsent: vec![(start, end)], heads: BTreeSet::new(), in_call: true, last: None };
-        self.holds.insert(self.next, hold);
-        ledger.hold(id);
-        self.next
+        let handle = self.next;
+        let running = self.in_call.iter().filter_map(|h| self.holds.get(h));
+        let rivals: BTreeSet<u64> = running
+            .filter(|h| h.call != s.call && h.file == s.file && h.range.0 < s.range.1 && h.range.1 > s.range.0)
+            .map(|h| h.group)
+            .collect();
+        if !rivals.is_empty() {
+            let mut all: Vec<u64> = rivals.iter().flat_map(|g| self.groups.remove(g).unwrap_or_else(|| vec![*g])).collect();
+            for member in &all {
+                if let Some(hold) = self.holds.get_mut(member) {
+                    hold.group = handle;
+                }
+            }
+            all.push(handle);
+            self.groups.insert(handle, all);
+        }
+        let hold = Hold {
+            id: s.id,
+            call: s.call,
+            file: s.file,
+            range: s.range,
+            group: handle,
+            unsent: vec![s.range],
+            heads: BTreeSet::new(),
+            in_call: true,
+            last: None,
+        };
+        self.holds.insert(handle, hold);
+        self.waiting.insert((s.file, handle));
+        self.in_call.insert(handle);
+        ledger.hold(s.id);
+        handle
+    }
+
+    /// A call begins that sends from a file (`id`), or from a pipe.
+    pub(super) fn call(&mut self, id: Option<TransferId>, ledger: &mut Ledger) {
+        let others = self.movers > 0 || !self.in_call.is_empty();
+        self.movers += u32::from(id.is_none());
+        self.mixed |= others && self.movers > 0;
+        if self.mixed {
+            let running = self.in_call.iter().filter_map(|h| self.holds.get(h)).map(|h| h.id);
+            for id in running.chain(id) {
+                ledger.reason(id, Reason::PipeChanged);
+            }
+        }
+    }
+
+    /// A mover brought something, and it is not certain whose.
+    pub(super) fn mix(&mut self) {
+        self.mixed = true;
+    }
+
+    /// Whether what a mover moved here can be told from what others sent.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.mixed
     }
 
     /// It returned, having sent up to `end`; `None`: nothing of this.
     pub(super) fn end(&mut self, handle: u64, end: Option<u64>, at: u64, ledger: &mut Ledger) {
+        self.in_call.remove(&handle);
         let Some(hold) = self.holds.get_mut(&handle) else { return };
         let Some(end) = end else {
-            let id = hold.id;
+            let (id, group, file) = (hold.id, hold.group, hold.file);
             self.holds.remove(&handle);
+            self.waiting.remove(&(file, handle));
             ledger.unhold(id);
+            self.check_group(group, ledger);
             return;
         };
         cut(&mut hold.unsent, end, u64::MAX);
@@ -99,13 +185,16 @@ impl Dgram {
         if self.ended {
             hold.unsent.clear();
         }
-        let close = hold.last.unwrap_or(Close { at, by: ReleasedBy::Close });
-        self.check(handle, close, ledger);
+        if hold.unsent.is_empty() {
+            self.waiting.remove(&(hold.file, handle));
+        }
+        hold.last.get_or_insert(Close { at, by: ReleasedBy::Close });
+        self.check(handle, ledger);
     }
 
     /// As `begin` and `end` at once, for bytes that turned out to be moved when the call returned.
-    pub(super) fn add(&mut self, id: TransferId, file: File, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
-        let handle = self.begin(id, file, start, end, ledger);
+    pub(super) fn add(&mut self, s: Sent, at: u64, ledger: &mut Ledger) {
+        let handle = self.begin(s, ledger);
         for stray in std::mem::take(&mut self.strays) {
             let mut rest = vec![(stray.start, stray.end)];
             let claimed = self.claim(handle, stray, &mut rest, ledger);
@@ -116,9 +205,10 @@ impl Dgram {
             {
                 hold.heads.remove(&stray.head);
                 hold.last = hold.last.max(Some(close));
+                self.by_head.remove(&stray.head);
             }
         }
-        self.end(handle, Some(end), at, ledger);
+        self.end(handle, Some(s.range.1), at, ledger);
     }
 
     /// A mover has returned; unclaimed ranges are nobody's once none is left.
@@ -143,6 +233,9 @@ impl Dgram {
         for (a, b) in taken {
             cut(rest, a, b);
         }
+        if hold.unsent.is_empty() {
+            self.waiting.remove(&(hold.file, handle));
+        }
         if hold.heads.insert(s.head) {
             self.by_head.entry(s.head).or_default().push(handle);
         }
@@ -163,12 +256,13 @@ impl Dgram {
     ) {
         let stray = Stray { head, file, start, end, xmit };
         let mut rest = vec![(start, end)];
-        let handles: Vec<u64> = self.holds.keys().copied().collect();
-        for handle in handles {
+        let mut next = 0;
+        while let Some((_, handle)) = self.waiting.range((file, next)..=(file, u64::MAX)).next().copied() {
             self.claim(handle, stray, &mut rest, ledger);
             if rest.is_empty() {
                 return;
             }
+            next = handle + 1;
         }
         if self.movers > 0 && self.strays.len() < STRAYS {
             self.strays.extend(rest.into_iter().map(|(start, end)| Stray { start, end, ..stray }));
@@ -176,7 +270,7 @@ impl Dgram {
     }
 
     pub(super) fn free(&mut self, head: u64, close: Close, ledger: &mut Ledger) {
-        if self.movers > 0 {
+        if self.movers > 0 && self.strays.iter().any(|s| s.head == head) {
             self.freed_strays.insert(head, close);
         }
         for handle in self.by_head.remove(&head).unwrap_or_default() {
@@ -184,26 +278,54 @@ impl Dgram {
                 hold.heads.remove(&head);
                 hold.last = hold.last.max(Some(close));
             }
-            self.check(handle, close, ledger);
+            self.check(handle, ledger);
         }
     }
 
     /// The socket is gone: what no packet has shown never will be.
     pub(super) fn close(&mut self, at: u64, ledger: &mut Ledger) {
         self.ended = true;
+        let close = Close { at, by: ReleasedBy::Close };
+        let heads: Vec<u64> = self.by_head.keys().copied().collect();
         let handles: Vec<u64> = self.holds.keys().copied().collect();
         for handle in handles {
             if let Some(hold) = self.holds.get_mut(&handle) {
+                if !hold.unsent.is_empty() && !hold.in_call {
+                    hold.last = hold.last.max(Some(close));
+                    // Its packet may have been taken for another call's.
+                    for head in &heads {
+                        if hold.heads.insert(*head) {
+                            self.by_head.entry(*head).or_default().push(handle);
+                        }
+                    }
+                }
                 hold.unsent.clear();
+                self.waiting.remove(&(hold.file, handle));
             }
-            self.check(handle, Close { at, by: ReleasedBy::Close }, ledger);
+            self.check(handle, ledger);
         }
     }
 
-    fn check(&mut self, handle: u64, close: Close, ledger: &mut Ledger) {
-        let done = self.holds.get(&handle).is_some_and(|h| !h.in_call && h.unsent.is_empty() && h.heads.is_empty());
-        if done && let Some(hold) = self.holds.remove(&handle) {
-            ledger.close(hold.id, close);
+    fn check(&mut self, handle: u64, ledger: &mut Ledger) {
+        if let Some(hold) = self.holds.get(&handle)
+            && hold.is_done()
+        {
+            self.check_group(hold.group, ledger);
+        }
+    }
+
+    fn check_group(&mut self, group: u64, ledger: &mut Ledger) {
+        let all = self.groups.get(&group).cloned().unwrap_or_else(|| vec![group]);
+        let holds = || all.iter().filter_map(|k| self.holds.get(k));
+        if !holds().all(Hold::is_done) {
+            return;
+        }
+        let last = holds().filter_map(|h| h.last).max();
+        self.groups.remove(&group);
+        for handle in all {
+            if let (Some(hold), Some(close)) = (self.holds.remove(&handle), last) {
+                ledger.close(hold.id, close);
+            }
         }
     }
 }

@@ -34,6 +34,8 @@ struct Open {
     returned: bool,
     holds: u32,
     last: Option<Close>,
+    /// Calls that handed its pages on returned then: only now are they known to be elsewhere.
+    not_before: Option<u64>,
     free_missed: bool,
 }
 
@@ -47,7 +49,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn open(&mut self, t: Transfer, cgroup: u64) {
-        let open = Open { cgroup, returned: false, holds: 0, last: None, free_missed: false, t };
+        let open = Open { cgroup, returned: false, holds: 0, last: None, not_before: None, free_missed: false, t };
         self.open.insert(open.t.id, open);
     }
 
@@ -91,9 +93,14 @@ impl Ledger {
 
     /// As [`Self::close`], for a hold of a pipe.
     pub(super) fn drain(&mut self, id: TransferId, drain: Drain) {
-        let Some(o) = self.open.get(&id) else { return };
-        let by = drain.by.or(o.last.map(|c| c.by)).unwrap_or(ReleasedBy::PipeDrained);
-        self.close(id, Close { at: drain.at, by });
+        let Some(o) = self.open.get_mut(&id) else { return };
+        if let Some(by) = drain.by {
+            self.close(id, Close { at: drain.at, by });
+        } else {
+            o.not_before = o.not_before.max(Some(drain.at));
+            o.holds = o.holds.saturating_sub(1);
+            self.settle(id);
+        }
     }
 
     /// The call that opened it returned.
@@ -118,9 +125,9 @@ impl Ledger {
             return;
         }
         if let Some(mut o) = self.open.remove(&id) {
-            let release = o.last.map(|c| c.at);
+            let release = o.last.map(|c| c.at).max(o.not_before);
             o.t.release_ns = release;
-            o.t.released_by = o.last.map(|c| c.by);
+            o.t.released_by = release.map(|_| o.last.map_or(ReleasedBy::PipeDrained, |c| c.by));
             let at = release.max(o.t.return_ns).unwrap_or(o.t.submit_ns);
             self.pending.insert((at, id), o);
         }

@@ -293,7 +293,9 @@ impl Engine {
         match &mut sock.kind {
             Kind::Stream(s) => {
                 let loopback = head.flags & head_flag::LOOPBACK != 0;
-                let by = if has(free_flag::RX_SHUT) {
+                let by = if s.was_read(head.end) {
+                    ReleasedBy::ReceiverRead
+                } else if has(free_flag::RX_SHUT) {
                     ReleasedBy::Close
                 } else if has(free_flag::RX) {
                     ReleasedBy::ReceiverRead
@@ -387,9 +389,10 @@ impl Engine {
             _ => {
                 // What is left in it goes with it; what its tail has passed was drained before.
                 let tail = pipe.slot(p.tail);
-                pipe.consumers = 0;
                 pipe.drained(tail, read, &mut self.ledger);
-                pipe.clear(Drain { by: Some(ReleasedBy::Close), ..read }, None, &mut self.ledger);
+                // Part of a buffer may have gone elsewhere unseen.
+                let doubt = pipe.lossy.then_some(Reason::Loss);
+                pipe.clear(Drain { by: Some(ReleasedBy::Close), ..read }, doubt, &mut self.ledger);
                 self.pipes.remove(&p.pipe);
             }
         }

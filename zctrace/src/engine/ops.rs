@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{OpEnter, OpExit, end, op, op_flag};
 
+use super::dgram::Sent;
 use super::ledger::{Close, Drain};
 use super::pipe::{Position, Segment};
 use super::seq::low;
@@ -16,6 +17,7 @@ use crate::model::{Api, Outcome, Reason, ReleasedBy, Transfer, TransferId, Verdi
 pub(super) struct Call {
     enter: OpEnter,
     id: TransferId,
+    entered: u64,
     /// First byte (TCP) or slot (pipe) at the destination, unwrapped.
     start: u64,
     /// Handles of datagram holds, in the order of the bytes, with their lengths.
@@ -49,7 +51,7 @@ impl Engine {
         if let Some(old) = self.calls.remove(&header.task) {
             self.exit_missed(&old);
         }
-        let mut call = Call { enter: *e, id, start: 0, handles: Vec::new() };
+        let mut call = Call { enter: *e, id, entered: header.ts, start: 0, handles: Vec::new() };
         if call.opens() {
             self.ledger.open(self.transfer(header, e, id), e.cgroup);
         }
@@ -77,7 +79,8 @@ impl Engine {
         if e.src_kind == end::PIPE
             && let Some(pipe) = self.pipes.get_mut(&e.src)
         {
-            pipe.consumers += 1;
+            let slot = pipe.slot(low(e.src_pos));
+            pipe.consumer(slot);
         }
         self.calls.insert(header.task, call);
     }
@@ -158,12 +161,14 @@ impl Engine {
         match &mut sock.kind {
             Kind::Stream(s) => {
                 call.start = s.seq(low(e.dst_pos));
-                s.begin(call.id, call.start, e.count, &mut self.ledger);
+                s.begin(call.id, call.start, &mut self.ledger);
             }
             Kind::Dgram(d) => {
                 let (start, end) = (e.src_pos, e.src_pos.saturating_add(e.count));
-                let handle = d.begin(call.id, (e.dev, e.ino), start, end, &mut self.ledger);
-                call.handles.push((handle, Segment { id: call.id, start, end, slot: 0, slots: 0 }));
+                d.call(Some(call.id), &mut self.ledger);
+                let sent = Sent { id: call.id, call: call.id, file: (e.dev, e.ino), range: (start, end) };
+                let handle = d.begin(sent, &mut self.ledger);
+                call.handles.push((handle, Segment { id: call.id, start, end, slot: 0, slots: 0, sure: true }));
             }
         }
     }
@@ -181,14 +186,15 @@ impl Engine {
                 call.start = s.seq(low(e.dst_pos));
             }
             Kind::Dgram(d) => {
-                d.movers += 1;
+                d.call(None, &mut self.ledger);
                 let Some(pipe) = self.pipes.get_mut(&e.src) else { return };
                 let from = Position { slot: pipe.slot(low(e.src_pos)), off: e.src_off };
                 let to = Position { slot: pipe.slot(e.src_head), off: 0 };
                 for segment in pipe.between(from, to) {
                     if let Some(t) = self.ledger.get(segment.id) {
                         let file = (t.file.dev, t.file.ino);
-                        let handle = d.begin(segment.id, file, segment.start, segment.end, &mut self.ledger);
+                        let range = (segment.start, segment.end);
+                        let handle = d.begin(Sent { id: segment.id, call: call.id, file, range }, &mut self.ledger);
                         call.handles.push((handle, segment));
                     }
                 }
@@ -216,7 +222,8 @@ impl Engine {
 
     fn consumer_left(&mut self, call: &Call) {
         if let Some(pipe) = self.pipes.get_mut(&call.enter.src) {
-            pipe.consumers = pipe.consumers.saturating_sub(1);
+            let slot = pipe.slot(low(call.enter.src_pos));
+            pipe.consumer_left(slot);
         }
     }
 
@@ -227,6 +234,12 @@ impl Engine {
             self.ledger.doubt_all(Reason::Loss);
             return;
         };
+        let took = x.src_pos != 0 || x.src_head != 0 || x.src_off != 0;
+        if took && call.entered <= self.lossy_until {
+            // The exit of this call and the entry of another may be lost: then these are the other's
+            // pages, whatever pipe they sat in.
+            self.ledger.doubt_all(Reason::Loss);
+        }
         let at = header.ts;
         let moved = u64::try_from(x.ret).unwrap_or(0);
         if call.opens() {
@@ -293,16 +306,20 @@ impl Engine {
                 Position { slot: pipe.slot(low(x.src_pos)), off: x.src_off }
             };
             tail = if tee { 0 } else { to.slot };
-            if moved > 0 {
+            if moved > 0 || !tee {
                 segments = pipe.between(from, to);
                 let surplus = sum(&segments).saturating_sub(moved);
                 if surplus > 0 && pipe.lossy {
+                    // Somebody else took from here too, perhaps unseen.
                     segments.iter().for_each(|s| self.ledger.reason(s.id, Reason::Loss));
-                } else if let (true, Some(s)) = (tee, segments.last_mut()) {
+                } else if let Some(s) = segments.last_mut().filter(|s| tee && s.end - s.start > surplus) {
                     // It may stop inside a buffer, and then its copy is shorter.
-                    s.end = s.end.saturating_sub(surplus).max(s.start);
+                    s.end -= surplus;
                 }
             }
+        }
+        if moved == 0 {
+            segments.clear();
         }
         match e.dst_kind {
             end::SOCK => self.into_sock(call, x, moved, &segments, at),
@@ -320,7 +337,9 @@ impl Engine {
             _ => Some(ReleasedBy::PipeDrained),
         };
         if let Some(pipe) = self.pipes.get_mut(&e.src) {
-            pipe.drained(tail, Drain { at, by, seen: true }, &mut self.ledger);
+            let drain = Drain { at, by, seen: true };
+            pipe.taken(if tee { &[] } else { &segments }, drain);
+            pipe.drained(tail, drain, &mut self.ledger);
         }
     }
 
@@ -358,21 +377,26 @@ impl Engine {
             }
             Kind::Stream(stream) => stream.mover_left(),
             Kind::Dgram(d) => {
-                let mut held: Vec<(TransferId, u64, u64)> = Vec::new();
+                if sum(segments) > moved || segments.iter().any(|s| !s.sure) {
+                    d.mix();
+                }
+                if d.is_mixed() {
+                    segments.iter().for_each(|s| self.ledger.reason(s.id, Reason::PipeChanged));
+                }
                 for (handle, planned) in &call.handles {
-                    let actual = segments.iter().find(|s| s.id == planned.id && s.start == planned.start);
-                    held.extend(actual.map(|s| (s.id, s.start, s.end.min(planned.end))));
+                    let actual = segments.iter().find(|s| s.is_at(planned));
                     d.end(*handle, actual.map(|s| s.end), at, &mut self.ledger);
                 }
                 // Bytes that came into the pipe while the call waited.
                 for s in segments {
-                    let known = held.iter().find(|(id, start, _)| *id == s.id && *start == s.start);
-                    let start = known.map_or(s.start, |(_, _, end)| *end);
+                    let known = call.handles.iter().find(|(_, planned)| s.is_at(planned));
+                    let start = known.map_or(s.start, |(_, planned)| planned.end);
                     if start < s.end
                         && let Some(t) = self.ledger.get(s.id)
                     {
                         let file = (t.file.dev, t.file.ino);
-                        d.add(s.id, file, start, s.end, at, &mut self.ledger);
+                        let sent = Sent { id: s.id, call: call.id, file, range: (start, s.end) };
+                        d.add(sent, at, &mut self.ledger);
                     }
                 }
                 d.mover_left();
@@ -392,7 +416,7 @@ impl Engine {
                 // Somebody else filled slots in between.
                 self.ledger.reason(s.id, Reason::PipeChanged);
             }
-            pipe.add(call.start + s.slot, *s, at, &mut self.ledger);
+            pipe.add(call.start + s.slot, Segment { sure: s.sure && whole, ..*s }, at, &mut self.ledger);
         }
     }
 }

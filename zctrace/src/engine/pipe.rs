@@ -8,6 +8,7 @@ use super::seq::Unwrap;
 use crate::model::{Reason, TransferId};
 
 const PAGE: u64 = 4096;
+const FIRST: TransferId = TransferId { cpu: 0, seq: 0 };
 
 /// Consecutive slots of one transfer: slot `first + i` carries file page `off / PAGE + i`.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,17 @@ struct Run {
     last: Option<u64>,
     off: u64,
     end: u64,
+    /// How slots of it went last, while the producer's call runs.
+    went: Option<Drain>,
+    /// Nobody else filled slots in between.
+    sure: bool,
+}
+
+impl Run {
+    fn goes(&mut self, drain: Drain) {
+        let seen = drain.seen && self.went.is_none_or(|w| w.seen);
+        self.went = Some(Drain { seen, ..drain });
+    }
 }
 
 /// Where in a pipe: slot, and offset within its page (0: the slot is untouched).
@@ -35,6 +47,15 @@ pub(super) struct Segment {
     /// Slots they lie in, as distance from the first position.
     pub(super) slot: u64,
     pub(super) slots: u64,
+    /// It is certain that these bytes are there.
+    pub(super) sure: bool,
+}
+
+impl Segment {
+    /// Whether both begin with the same byte in the same place.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        (self.id, self.slot, self.start) == (other.id, other.slot, other.start)
+    }
 }
 
 /// One tracked pipe.
@@ -44,9 +65,9 @@ pub(super) struct PipeState {
     tail: u64,
     /// By first slot. Two producers that wait for room at once begin at the same slot.
     runs: BTreeMap<(u64, TransferId), Run>,
-    /// Calls inside the kernel that take from this pipe. Only when they return is it known where
-    /// the slots went that the tail has passed, so until then no run ends.
-    pub(super) consumers: u32,
+    /// Where calls began that are taking from this pipe. Only when they return is it known where
+    /// the slots went that the tail has passed, so until then no run they may have touched ends.
+    consumers: Vec<u64>,
     /// Frames were lost since it is known: somebody may be taking from it unseen.
     pub(super) lossy: bool,
 }
@@ -56,13 +77,27 @@ impl PipeState {
         let mut slots = Unwrap::new(tail);
         let tail = slots.get(tail);
         slots.get(head);
-        Self { slots, tail, runs: BTreeMap::new(), consumers: 0, lossy: false }
+        Self { slots, tail, runs: BTreeMap::new(), consumers: Vec::new(), lossy: false }
     }
 
     /// The slots have new numbers; nothing is known to be in them.
     pub(super) fn renumber(&mut self, head: u32, tail: u32) {
         let Self { slots, tail, .. } = Self::new(head, tail);
         (self.slots, self.tail) = (slots, tail);
+        self.consumers.fill(0);
+    }
+
+    /// A call begins to take from `slot` on.
+    pub(super) fn consumer(&mut self, slot: u64) {
+        self.consumers.push(slot);
+    }
+
+    /// A call that began at `slot` has returned.
+    pub(super) fn consumer_left(&mut self, slot: u64) {
+        let same = self.consumers.iter().position(|s| *s == slot);
+        if let Some(i) = same.or_else(|| self.consumers.len().checked_sub(1)) {
+            self.consumers.swap_remove(i);
+        }
     }
 
     pub(super) fn slot(&mut self, low: u32) -> u64 {
@@ -82,7 +117,7 @@ impl PipeState {
 
     /// A call begins to fill slots from `first` on.
     pub(super) fn begin(&mut self, id: TransferId, first: u64, off: u64, count: u64, ledger: &mut Ledger) {
-        self.put(first, Run { id, last: None, off, end: off.saturating_add(count) }, ledger);
+        self.put(first, Run { id, last: None, off, end: off.saturating_add(count), went: None, sure: true }, ledger);
     }
 
     /// It returned: slots up to `last` hold `bytes`; 0: nothing.
@@ -95,11 +130,13 @@ impl PipeState {
         }
         run.end = run.off.saturating_add(bytes);
         run.last = Some(last);
+        let went = run.went.unwrap_or(Drain { at, by: None, seen: false });
         let pages = (run.end - 1) / PAGE - run.off / PAGE + 1;
         if last.checked_sub(first) != Some(pages) {
+            run.sure = false;
             ledger.reason(id, Reason::PipeChanged);
         }
-        self.drained(self.tail, Drain { at, by: None, seen: false }, ledger);
+        self.drained(self.tail, Drain { at, ..went }, ledger);
     }
 
     /// Slots that another pipe's buffers went to.
@@ -108,13 +145,19 @@ impl PipeState {
             // Whoever took them from here returned before it was known what they were.
             ledger.reason(s.id, Reason::PipeChanged);
         }
-        self.put(first, Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end }, ledger);
+        self.put(first, Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end, went: None, sure: s.sure }, ledger);
         self.drained(self.tail, Drain { at, by: None, seen: false }, ledger);
     }
 
-    fn put(&mut self, first: u64, run: Run, ledger: &mut Ledger) {
+    fn put(&mut self, first: u64, mut run: Run, ledger: &mut Ledger) {
         let id = run.id;
         ledger.hold(id);
+        // Two producers at once: whose slots are whose nobody can say.
+        for rival in self.runs.values_mut().filter(|r| r.last.is_none() && r.id != id) {
+            (rival.sure, run.sure) = (false, false);
+            ledger.reason(rival.id, Reason::PipeChanged);
+            ledger.reason(id, Reason::PipeChanged);
+        }
         if self.runs.insert((first, id), run).is_some() {
             // Twice in one slot: an exit was lost in between.
             ledger.unhold(id);
@@ -147,21 +190,32 @@ impl PipeState {
             if end > start {
                 let slot = first.saturating_sub(from.slot);
                 let slots = (end - 1) / PAGE - start / PAGE + 1;
-                found.push(Segment { id: run.id, start, end, slot, slots });
+                found.push(Segment { id: run.id, start, end, slot, slots, sure: run.sure });
             }
         }
         found
     }
 
+    /// These were taken by a call that has returned.
+    pub(super) fn taken(&mut self, segments: &[Segment], drain: Drain) {
+        for s in segments {
+            for (_, run) in self.runs.iter_mut().filter(|((_, id), r)| *id == s.id && r.last.is_none()) {
+                run.goes(drain);
+            }
+        }
+    }
+
     /// Everything before `tail` has left the pipe.
     pub(super) fn drained(&mut self, tail: u64, drain: Drain, ledger: &mut Ledger) {
-        self.tail = self.tail.max(tail);
-        if self.consumers > 0 {
-            return;
+        if tail > self.tail {
+            self.tail = tail;
+            for (_, run) in self.runs.range_mut(..(tail, FIRST)).filter(|(_, r)| r.last.is_none()) {
+                run.goes(drain);
+            }
         }
-        let until = (self.tail, TransferId { cpu: 0, seq: 0 });
-        let gone: Vec<_> =
-            self.runs.range(..until).filter(|(_, r)| r.last.is_some_and(|l| l <= self.tail)).map(|(k, _)| *k).collect();
+        let until = self.consumers.iter().copied().fold(self.tail, u64::min);
+        let ended = self.runs.range(..(until, FIRST));
+        let gone: Vec<_> = ended.filter(|(_, r)| r.last.is_some_and(|l| l <= until)).map(|(k, _)| *k).collect();
         for key in &gone {
             self.runs.remove(key);
         }

@@ -10,11 +10,13 @@ use super::ledger::{Close, Ledger};
 use super::seq::Unwrap;
 use crate::model::{Reason, ReleasedBy, TransferId};
 
+const FIRST: TransferId = TransferId { cpu: 0, seq: 0 };
+
 #[derive(Debug)]
 struct Hold {
     id: TransferId,
     end: u64,
-    /// The call still runs: `end` is what was asked for.
+    /// The call still runs: `end` is not known.
     in_call: bool,
     last_free: Option<Close>,
 }
@@ -37,19 +39,44 @@ struct Recent {
     reason: Option<Reason>,
 }
 
-/// How many freed heads are kept.
+/// How many of each are kept.
 const RECENT: usize = 1 << 16;
+
+/// How far something has come, and when it got there.
+#[derive(Debug, Default)]
+struct Mark {
+    to: u64,
+    at: u64,
+    /// Earlier steps, kept while calls run whose bytes they may cover.
+    past: Vec<(u64, u64)>,
+}
+
+impl Mark {
+    /// When it reached `end`.
+    fn reached(&self, end: u64) -> Option<u64> {
+        let step = self.past.iter().find(|(to, _)| *to >= end);
+        (self.to >= end).then(|| step.map_or(self.at, |(_, at)| *at))
+    }
+
+    fn moves(&mut self, to: u64, at: u64, keep: bool) {
+        (self.to, self.at) = (to, at);
+        if keep && self.past.len() < RECENT {
+            self.past.push((to, at));
+        }
+    }
+}
 
 /// One TCP socket's byte stream.
 #[derive(Debug)]
 pub(super) struct Stream {
     seq: Unwrap,
-    acked: u64,
-    acked_at: u64,
+    acked: Mark,
     /// Nothing unsent will ever be sent, since then.
     closed: Option<u64>,
     pub(super) reset: bool,
     holds: BTreeMap<(u64, TransferId), Hold>,
+    /// Those whose call still runs: where they end is not known.
+    running: BTreeSet<(u64, TransferId)>,
     /// `(end, start, id)` of holds that are not acknowledged and whose call has returned.
     unacked: BTreeSet<(u64, u64, TransferId)>,
     /// `(start, id)` to end, and when it was first seen.
@@ -58,8 +85,7 @@ pub(super) struct Stream {
     pub(super) movers: u32,
     recent: Vec<Recent>,
     /// A receiver on this machine has copied everything before.
-    read: u64,
-    read_at: u64,
+    read: Mark,
     longest_hold: u64,
     longest_head: u64,
 }
@@ -70,17 +96,16 @@ impl Stream {
         let acked = seq.get(snd_una);
         Self {
             seq,
-            acked,
-            acked_at: 0,
+            acked: Mark { to: acked, ..Mark::default() },
             closed: None,
             reset: false,
             holds: BTreeMap::new(),
+            running: BTreeSet::new(),
             unacked: BTreeSet::new(),
             heads: BTreeMap::new(),
             movers: 0,
             recent: Vec::new(),
-            read: 0,
-            read_at: 0,
+            read: Mark::default(),
             longest_hold: 0,
             longest_head: 0,
         }
@@ -103,16 +128,16 @@ impl Stream {
     }
 
     /// A call begins to write at `start`.
-    pub(super) fn begin(&mut self, id: TransferId, start: u64, count: u64, ledger: &mut Ledger) {
-        let end = start.saturating_add(count);
-        self.longest_hold = self.longest_hold.max(end - start);
-        self.holds.insert((start, id), Hold { id, end, in_call: true, last_free: None });
+    pub(super) fn begin(&mut self, id: TransferId, start: u64, ledger: &mut Ledger) {
+        self.holds.insert((start, id), Hold { id, end: u64::MAX, in_call: true, last_free: None });
+        self.running.insert((start, id));
         ledger.hold(id);
     }
 
     /// That call returned, having written up to `end`; `None`: it wrote nothing.
     pub(super) fn end(&mut self, id: TransferId, start: u64, end: Option<u64>, at: u64, ledger: &mut Ledger) {
         let key = (start, id);
+        self.running.remove(&key);
         let Some(end) = end else {
             self.holds.remove(&key);
             ledger.unhold(id);
@@ -124,6 +149,7 @@ impl Stream {
             self.longest_hold = self.longest_hold.max(end - start);
         }
         self.returned(key, at, ledger);
+        self.forget_past();
     }
 
     /// A call that returned moved these bytes here.
@@ -156,22 +182,30 @@ impl Stream {
         if self.movers == 0 {
             self.recent.clear();
         }
+        self.forget_past();
+    }
+
+    fn forget_past(&mut self) {
+        if self.movers == 0 && self.running.is_empty() {
+            self.acked.past.clear();
+            self.read.past.clear();
+        }
     }
 
     fn returned(&mut self, key: (u64, TransferId), at: u64, ledger: &mut Ledger) {
         let Some(hold) = self.holds.get(&key) else { return };
         let (id, end, last) = (hold.id, hold.end, hold.last_free);
         let mut acked = None;
-        if self.acked >= end {
-            acked = Some(Close { at: self.acked_at, by: ReleasedBy::Ack });
-            note_ack(id, self.acked_at, ledger);
+        if let Some(at) = self.acked.reached(end) {
+            acked = Some(Close { at, by: ReleasedBy::Ack });
+            note_ack(id, at, ledger);
         } else if self.closed.is_none() {
             self.unacked.insert((end, key.0, id));
         }
         // Everything may have happened before the call returned; then the evidence is already here.
         let by = if self.reset { ReleasedBy::Reset } else { ReleasedBy::Close };
         let closed = self.closed.map(|at| Close { at, by });
-        let read = (self.read >= end).then_some(Close { at: self.read_at, by: ReleasedBy::ReceiverRead });
+        let read = self.read.reached(end).map(|at| Close { at, by: ReleasedBy::ReceiverRead });
         let close = last.max(acked.or(closed)).max(read).unwrap_or(Close { at, by });
         self.check(key, close, ledger);
     }
@@ -180,7 +214,7 @@ impl Stream {
     fn check(&mut self, key: (u64, TransferId), close: Close, ledger: &mut Ledger) {
         let Some(hold) = self.holds.get(&key) else { return };
         let done = !hold.in_call
-            && (self.acked >= hold.end || self.closed.is_some())
+            && (self.acked.to >= hold.end || self.closed.is_some())
             && !self.covered(key.0, hold.end);
         if done {
             let (id, end) = (hold.id, hold.end);
@@ -194,34 +228,60 @@ impl Stream {
     /// this machine nobody reads again, even where its head is parked for a later free.
     fn covered(&self, start: u64, end: u64) -> bool {
         let from = start.saturating_sub(self.longest_head);
-        let start = start.max(self.over().min(end));
-        self.heads.range((from, 0)..(end, 0)).any(|(_, (head_end, _))| *head_end > start)
+        let start = start.max(self.over());
+        start < end && self.heads.range((from, 0)..(end, 0)).any(|(_, (head_end, _))| *head_end > start)
     }
 
     /// Everything before this is acknowledged and read by a receiver on this machine.
     fn over(&self) -> u64 {
-        self.read.min(self.acked)
+        self.read.to.min(self.acked.to)
+    }
+
+    /// Whether a receiver on this machine has copied everything before `end`.
+    pub(super) fn was_read(&self, end: u64) -> bool {
+        self.read.to >= end
     }
 
     /// A receiver on this machine has copied everything before `copied`.
     pub(super) fn read(&mut self, copied: u32, at: u64, ledger: &mut Ledger) {
         let copied = self.seq.get(copied);
-        if copied <= self.read {
+        if copied <= self.read.to {
             return;
         }
-        self.read = copied;
-        self.read_at = at;
-        let low = TransferId { cpu: 0, seq: 0 };
-        let keys: Vec<_> = self.holds.range(..(copied, low)).map(|(k, _)| *k).collect();
+        let over = self.over();
+        self.read.moves(copied, at, self.movers > 0 || !self.running.is_empty());
+        self.is_over(over, Close { at, by: ReleasedBy::ReceiverRead });
+        let keys: Vec<_> = self.holds.range(..(copied, FIRST)).map(|(k, _)| *k).collect();
         for key in keys {
             self.check(key, Close { at, by: ReleasedBy::ReceiverRead }, ledger);
         }
     }
 
+    /// What was not over `before` now is: evidence for calls that still run.
+    fn is_over(&mut self, before: u64, close: Close) {
+        let (start, end) = (before, self.over());
+        if start >= end {
+            return;
+        }
+        if self.movers > 0 && self.recent.len() < RECENT {
+            self.recent.push(Recent { start, end, close, reason: None });
+        }
+        for key in self.running.range(..(end, FIRST)) {
+            if let Some(hold) = self.holds.get_mut(key) {
+                hold.last_free = hold.last_free.max(Some(close));
+            }
+        }
+    }
+
+    /// Holds with bytes in `[start, end)`; those of running calls may have.
     fn overlapping(&self, start: u64, end: u64) -> Vec<(u64, TransferId)> {
+        if start >= end {
+            return Vec::new();
+        }
         let from = start.saturating_sub(self.longest_hold);
-        let low = TransferId { cpu: 0, seq: 0 };
-        self.holds.range((from, low)..(end, low)).filter(|(_, h)| h.end > start).map(|(k, _)| *k).collect()
+        let known = self.holds.range((from, FIRST)..(end, FIRST)).filter(|(_, h)| h.end > start && !h.in_call);
+        let running = self.running.range(..(end, FIRST));
+        known.map(|(k, _)| *k).chain(running.copied()).collect()
     }
 
     /// A head with bytes `[start, end)` was handed to a device.
@@ -251,17 +311,22 @@ impl Stream {
     /// The head that held `[start, end)` is gone.
     pub(super) fn free(&mut self, head: u64, start: u64, end: u64, freed: Freed, ledger: &mut Ledger) {
         self.heads.remove(&(start, head));
+        if start >= end {
+            return;
+        }
         let close = Close { at: freed.at, by: freed.by };
         let lost_track = freed.moved && !self.holds_all(start, end);
         let reason = freed.reason.or(lost_track.then_some(Reason::FragsMoved));
+        // What was acknowledged and read before does not depend on this head any more.
+        let start = start.max(self.over());
+        if start >= end {
+            return;
+        }
         if self.movers > 0 && self.recent.len() < RECENT {
             self.recent.push(Recent { start, end, close, reason });
         }
-        let over = self.over();
         for key in self.overlapping(start, end) {
-            if let Some(hold) = self.holds.get_mut(&key)
-                && hold.end.min(end) > over
-            {
+            if let Some(hold) = self.holds.get_mut(&key) {
                 hold.last_free = hold.last_free.max(Some(close));
             }
             if let Some(reason) = reason {
@@ -286,11 +351,12 @@ impl Stream {
     /// Everything before `una` is acknowledged.
     pub(super) fn ack(&mut self, una: u32, at: u64, ledger: &mut Ledger) {
         let una = self.seq.get(una);
-        if una <= self.acked {
+        if una <= self.acked.to {
             return;
         }
-        self.acked = una;
-        self.acked_at = at;
+        let over = self.over();
+        self.acked.moves(una, at, self.movers > 0 || !self.running.is_empty());
+        self.is_over(over, Close { at, by: ReleasedBy::Ack });
         while let Some((end, start, id)) = self.unacked.first().copied() {
             if end > una {
                 break;
@@ -329,11 +395,11 @@ impl Stream {
     pub(super) fn freed_by(&self, end: u64, loopback: bool) -> ReleasedBy {
         if self.reset {
             ReleasedBy::Reset
-        } else if self.closed.is_some() && self.acked < end {
+        } else if self.closed.is_some() && self.acked.to < end {
             ReleasedBy::Close
         } else if loopback {
             ReleasedBy::ReceiverRead
-        } else if self.acked >= end {
+        } else if self.acked.to >= end {
             ReleasedBy::TxComplete
         } else {
             ReleasedBy::Ack

@@ -1,0 +1,61 @@
+//! A simulated kernel that tells a story in frames *and* knows the truth.
+//!
+//! Owns the seeded generator behind the engine's laws: sockets, pipes and files that lend pages to
+//! each other at random, with everything that makes following them hard (partial returns, frees
+//! before the return, fragmentation, coalescing, resets, wrapping counters). The truth is kept by
+//! reference counts on pages, never derived from the frames.
+//!
+//! Deliberately absent: content of files, and anything that the kernel half does not state.
+#![expect(clippy::indexing_slicing, reason = "the simulator's indices are its own; a wrong one is a bug to be seen at once")]
+
+mod calls;
+mod delivery;
+mod packet;
+mod pipe;
+mod rng;
+mod tcp;
+mod truth;
+mod wire;
+mod world;
+
+use std::collections::BTreeMap;
+
+pub use self::delivery::{Arrived, Delivery};
+pub use self::rng::Rng;
+pub use self::truth::Truth;
+pub use self::wire::Said;
+use self::world::World;
+use crate::model::TransferId;
+
+/// What kind of story.
+#[derive(Clone, Copy, Debug)]
+pub struct Knobs {
+    /// How many things happen.
+    pub steps: u32,
+    /// Several calls work on the same socket or pipe at once. Nobody can follow that exactly.
+    pub races: bool,
+    /// Everything comes to its end; otherwise the story stops in the middle.
+    pub wind_up: bool,
+}
+
+/// What happened, and what was said about it.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// Every frame, in the order of time.
+    pub said: Vec<Said>,
+    /// The fate of every transfer.
+    pub truth: BTreeMap<TransferId, Truth>,
+}
+
+/// The story of this seed.
+#[must_use]
+pub fn story(seed: u64, knobs: Knobs) -> Story {
+    let mut world = World::new(seed, knobs);
+    for _ in 0..knobs.steps {
+        world.step();
+    }
+    if knobs.wind_up {
+        world.wind_up();
+    }
+    Story { said: world.wire.said, truth: world.book.close() }
+}

@@ -1,0 +1,236 @@
+//! Laws of the engine, checked against the simulator, which knows the truth.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use zctrace::engine::Engine;
+use zctrace::event::{Decoded, decode};
+use zctrace::model::{Fact, Outcome, Reason, Transfer, TransferId, Verdict};
+use zctrace::order::Order;
+use zctrace::sim::{Arrived, Delivery, Knobs, Story, story};
+
+const STORY: Knobs = Knobs { steps: 600, races: false, wind_up: true };
+const PLAIN: Delivery = Delivery { seed: 1, between: 40, shuffle: false, lose: 0 };
+
+/// Frames in, facts out; the engine as it is then.
+fn run<F: AsRef<[u8]>>(frames: &[F]) -> (Vec<Fact>, Engine) {
+    let (mut order, mut engine, mut facts) = (Order::default(), Engine::new(), Vec::new());
+    for bytes in frames {
+        if let Decoded::Frame(header, event) = decode(bytes.as_ref()) {
+            order.push(header, event, &mut |h, e| engine.push(h, e, &mut facts));
+        }
+    }
+    order.finish(&mut |h, e| engine.push(h, e, &mut facts));
+    engine.finish(&mut facts);
+    (facts, engine)
+}
+
+fn transfers(facts: &[Fact]) -> BTreeMap<TransferId, &Transfer> {
+    let mut all = BTreeMap::new();
+    for fact in facts {
+        if let Fact::Transfer(t) = fact {
+            assert!(all.insert(t.id, &**t).is_none(), "{} was stated twice", t.id);
+        }
+    }
+    all
+}
+
+/// No loss: what is stated is what happened.
+fn is_the_truth(story: &Story, facts: &[Fact]) {
+    let stated = transfers(facts);
+    let ids: Vec<_> = stated.keys().collect();
+    assert_eq!(ids, story.truth.keys().collect::<Vec<_>>(), "each transfer is stated, and nothing else");
+    for (id, truth) in &story.truth {
+        let t = stated[id];
+        assert_ne!(t.verdict, Verdict::Clean);
+        assert_eq!(t.submit_ns, truth.submit_ns, "{id}");
+        if truth.unknowable {
+            let held = truth.release.is_none() && t.outcome == Outcome::Held;
+            assert!(held || t.outcome == Outcome::Unknown, "{id} cannot be known: {truth:?}\n{t:?}");
+            continue;
+        }
+        if truth.late {
+            if t.outcome == Outcome::Released {
+                let at = truth.release.unwrap_or_else(|| panic!("{id} is held, not released: {truth:?}\n{t:?}")).0;
+                assert!(t.release_ns.unwrap() >= at, "{id} is early: {truth:?}\n{t:?}");
+            }
+            continue;
+        }
+        assert_eq!(t.release_ns, truth.release.map(|(at, _)| at), "{id}: {truth:?}\n{t:?}");
+        let outcome = if truth.release.is_some() { Outcome::Released } else { Outcome::Held };
+        assert_eq!(t.outcome, outcome, "{id}: {truth:?}\n{t:?}");
+        assert_eq!(t.bytes, truth.bytes, "{id}");
+        assert_eq!(t.return_ns, truth.return_ns, "{id}");
+        if !truth.mixed {
+            assert_eq!(t.released_by, truth.release.map(|(_, by)| by), "{id}: {truth:?}\n{t:?}");
+        }
+    }
+}
+
+/// Loss: less is known, but nothing false is said.
+fn nothing_false(story: &Story, arrived: &Arrived, facts: &[Fact]) {
+    for (id, t) in &transfers(facts) {
+        let truth = &story.truth.get(id);
+        assert_ne!(t.verdict, Verdict::Clean);
+        if t.outcome != Outcome::Released {
+            assert_eq!(t.release_ns, None, "{id}");
+            continue;
+        }
+        let truth = truth.unwrap_or_else(|| panic!("{id} never was\n{t:?}"));
+        let Some((at, _)) = truth.release else { panic!("{id} is held, not released: {truth:?}\n{t:?}") };
+        assert!(!truth.unknowable, "{id} cannot be known: {truth:?}\n{t:?}");
+        assert!(t.release_ns.unwrap() >= at, "{id} is early: {truth:?}\n{t:?}");
+        for (from, to) in &arrived.lossy {
+            assert!(truth.submit_ns > *to || at <= *from, "{id} overlaps a loss ({from}, {to}]: {truth:?}\n{t:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn without_loss_facts_are_the_truth(seed: u64, wind_up: bool, steps in 1..900u32) {
+        let story = story(seed, Knobs { wind_up, steps, ..STORY });
+        let (facts, _) = run(&story.deliver(&PLAIN).frames);
+        is_the_truth(&story, &facts);
+    }
+
+    #[test]
+    fn races_make_it_late_never_early(seed: u64, wind_up: bool) {
+        let story = story(seed, Knobs { wind_up, races: true, ..STORY });
+        let (facts, _) = run(&story.deliver(&PLAIN).frames);
+        is_the_truth(&story, &facts);
+    }
+
+    #[test]
+    fn order_of_arrival_and_barriers_do_not_matter(seed: u64, other: u64, between in 1..200u64) {
+        let story = story(seed, STORY);
+        let (plain, _) = run(&story.deliver(&PLAIN).frames);
+        let (shuffled, _) = run(&story.deliver(&Delivery { seed: other, between, shuffle: true, lose: 0 }).frames);
+        assert_eq!(plain, shuffled);
+    }
+
+    #[test]
+    fn with_loss_nothing_false_is_said(seed: u64, other: u64, lose in 1..400u64, between in 1..100u64, races: bool) {
+        let story = story(seed, Knobs { races, ..STORY });
+        let arrived = story.deliver(&Delivery { seed: other, between, shuffle: false, lose });
+        let (facts, engine) = run(&arrived.frames);
+        nothing_false(&story, &arrived, &facts);
+        let stats = engine.stats();
+        let stated: u64 = facts.iter().map(|f| if let Fact::Loss(l) = f { l.records } else { 0 }).sum();
+        assert_eq!(stats.lost, Some(stated));
+        assert_eq!(stats.produced, Some(story.said.len() as u64));
+        assert_eq!(engine.open_windows(), 0);
+    }
+
+    #[test]
+    fn a_cut_recording_promises_nothing_it_did_not_see(seed: u64, cut in 0..1000usize) {
+        let story = story(seed, STORY);
+        let arrived = story.deliver(&PLAIN);
+        let whole = run(&arrived.frames).0;
+        let prefix = &arrived.frames[..(arrived.frames.len() - 1) * cut / 1000];
+        let facts = run(prefix).0;
+        let whole = transfers(&whole);
+        for (id, t) in transfers(&facts) {
+            if t.outcome == Outcome::Unknown {
+                assert!(!t.reasons.is_empty());
+            } else {
+                assert_eq!(Some(&t), whole.get(&id));
+                assert!(!t.reasons.contains(&Reason::RecordingCut));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_remembered_once_everything_has_ended(seed: u64, races: bool) {
+        let story = story(seed, Knobs { races, ..STORY });
+        let (_, engine) = run(&story.deliver(&PLAIN).frames);
+        assert_eq!((engine.remembered(), engine.open_windows()), (0, 0), "{engine:?}");
+    }
+
+    #[test]
+    fn the_same_bytes_give_the_same_facts(seed: u64, lose in 0..100u64) {
+        let frames = story(seed, STORY).deliver(&Delivery { lose, ..PLAIN }).frames;
+        assert_eq!(run(&frames).0, run(&frames).0);
+        for bytes in &frames {
+            let Decoded::Frame(header, _) = decode(bytes) else { panic!("not a frame") };
+            assert_eq!(usize::from(header.len), bytes.len());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(
+        bytes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..60),
+        kinds in prop::collection::vec((0..20u16, any::<bool>()), 60),
+    ) {
+        let mut frames = bytes;
+        for (frame, (kind, user)) in frames.iter_mut().zip(kinds) {
+            // Likely enough a header that says what the frame is.
+            if frame.len() > 32 {
+                let kind = if user { 0x100 + kind % 6 } else { kind };
+                let len = u16::try_from(frame.len()).unwrap();
+                frame[..2].copy_from_slice(&kind.to_le_bytes());
+                frame[2..4].copy_from_slice(&len.to_le_bytes());
+            }
+        }
+        run(&frames);
+    }
+
+    #[test]
+    fn a_damaged_story_does_not_make_it_panic(seed: u64, at in prop::collection::vec((any::<u32>(), any::<u8>()), 1..200)) {
+        let mut frames = story(seed, STORY).deliver(&PLAIN).frames;
+        for (at, byte) in at {
+            let n = frames.len();
+            let frame = &mut frames[at as usize % n];
+            let n = frame.len();
+            frame[(at >> 8) as usize % n] = byte;
+        }
+        run(&frames);
+    }
+}
+
+/// The simulator is worth something only if its stories hold what makes following them hard.
+#[test]
+fn stories_are_rich() {
+    let mut seen = BTreeSet::new();
+    let (mut transfers_seen, mut unknowable, mut held) = (0, 0, 0);
+    for seed in 0..60 {
+        let story = story(seed, Knobs { wind_up: seed % 2 == 0, ..STORY });
+        for truth in story.truth.values() {
+            transfers_seen += 1;
+            unknowable += usize::from(truth.unknowable);
+            held += usize::from(truth.release.is_none());
+            seen.extend(truth.release.map(|(_, by)| format!("{by:?}")));
+        }
+        let kinds: BTreeSet<u16> = story.said.iter().map(|s| u16::from_le_bytes([s.bytes[0], s.bytes[1]])).collect();
+        seen.extend(kinds.iter().map(u16::to_string));
+    }
+    for by in ["Ack", "TxComplete", "ReceiverRead", "Copied", "PipeDrained", "Close", "Reset", "Drop"] {
+        assert!(seen.contains(by), "nothing was released by {by}: {seen:?}");
+    }
+    for kind in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15] {
+        assert!(seen.contains(&kind.to_string()), "no frame of kind {kind}");
+    }
+    assert!(transfers_seen > 1000 && unknowable > 10 && held > 10, "{transfers_seen} {unknowable} {held}");
+}
+
+/// Prints a story: `STORY="seed steps races wind_up [delivery between lose]" cargo test --test laws tell -- --ignored --nocapture`
+#[test]
+#[ignore = "for people"]
+fn tell() {
+    let text = std::env::var("STORY").unwrap();
+    let words: Vec<u64> = text.split_whitespace().map(|w| w.parse().unwrap()).collect();
+    let told = story(words[0], Knobs { steps: u32::try_from(words[1]).unwrap(), races: words[2] != 0, wind_up: words[3] != 0 });
+    let how = match words[4..] {
+        [seed, between, lose] => Delivery { seed, between, shuffle: false, lose },
+        _ => PLAIN,
+    };
+    for bytes in &told.deliver(&how).frames {
+        if let Decoded::Frame(h, e) = decode(bytes) {
+            let text = format!("{e:?}");
+            println!("{}-{} {} {:x} {}", h.cpu, h.seq, h.ts, h.task, text.chars().take(400).collect::<String>());
+        }
+    }
+}
