@@ -237,7 +237,7 @@ pub mod free_flag {
     pub const UNA: u32 = 1;
     /// A local socket had received it.
     pub const RX: u32 = 2;
-    /// ... and that socket's receive side was shut down by then.
+    /// ... and that socket's receive side was shut down by then, the bytes unread.
     pub const RX_SHUT: u32 = 4;
     /// ... out of order, and where its frags went could not be followed.
     pub const RX_OOO: u32 = 8;

@@ -6,6 +6,7 @@
 //! `docs/architecture.md` for who may import whom.
 
 pub mod model;
+#[cfg(feature = "live")]
 pub mod bpf;
 pub mod source;
 pub mod cli;

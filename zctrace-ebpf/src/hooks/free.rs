@@ -141,7 +141,11 @@ fn head(ptr: u64) {
         flags |= free_flag::UNA;
     }
     if ent.rx != 0 {
-        if kread::get::<u8>(ent.rx, off!(sk_shutdown)) & RCV_SHUTDOWN != 0 {
+        let was_read = match unsafe { RECEIVERS.get(&ent.rx) } {
+            Some(r) => (r.copied.wrapping_sub(ent.seq.wrapping_add(len)) as i32) >= 0,
+            None => false,
+        };
+        if !was_read && kread::get::<u8>(ent.rx, off!(sk_shutdown)) & RCV_SHUTDOWN != 0 {
             flags |= free_flag::RX_SHUT;
         }
         if emit::gate(gate::RX_SPLICE) && unsafe { RX_SPLICE.get(&ent.rx) }.is_some() {

@@ -1,11 +1,15 @@
 //! The ends of TCP connections. Freed sockets are seen in `free`.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use zctrace_common::kernel::{SockEnd, kind, sock_end};
+use aya_log_ebpf::debug;
+use zctrace_common::{
+    config::flag,
+    kernel::{SockEnd, kind, sock_end},
+};
 
 use crate::{
     emit,
-    globals::off,
+    globals::{cfg_get, off},
     kread,
     maps::SOCKS,
     track::TCP,
@@ -17,6 +21,9 @@ const TCP_CLOSE: u32 = 7;
 pub fn zct_set_state(ctx: RawTracePointContext) -> i32 {
     let new: u32 = ctx.arg(2);
     if new == TCP_CLOSE {
+        if cfg_get!(flags) & flag::LOG != 0 {
+            debug!(&ctx, "a TCP socket is closed");
+        }
         ended(ctx.arg(0), sock_end::CLOSE);
     }
     0

@@ -7,7 +7,9 @@ use aya_ebpf::{
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
+use aya_log_ebpf::debug;
 use zctrace_common::{
+    config::flag,
     counter::{self, gate},
     kernel::{OpEnter, OpExit, Pipe, end, full_map, kind, op, op_flag, pipe_why},
 };
@@ -45,6 +47,10 @@ pub fn zct_sys_enter(ctx: RawTracePointContext) -> i32 {
     let regs: u64 = ctx.arg(0);
     let nr: u64 = ctx.arg(1);
     let nr = nr as u32;
+    let ours = nr == off!(nr_sendfile) || nr == off!(nr_splice) || nr == off!(nr_tee);
+    if ours && cfg_get!(flags) & flag::LOG != 0 {
+        debug!(&ctx, "call {} of task {}", nr, bpf_get_current_pid_tgid() as u32);
+    }
     if nr == off!(nr_sendfile) {
         enter(Call {
             op: op::SENDFILE,

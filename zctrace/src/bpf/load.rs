@@ -10,7 +10,12 @@ use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::raw_trace_point::RawTracePointLink;
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use zctrace_common::{config::Config, counter, layout::KernelLayout};
+use aya_log::EbpfLogger;
+use zctrace_common::{
+    config::{Config, flag},
+    counter,
+    layout::KernelLayout,
+};
 
 use super::btf::{Btf, BtfError};
 use super::layout::{LayoutError, resolve};
@@ -117,6 +122,8 @@ pub struct Loaded {
     pub notes: Vec<String>,
     miss_files: Vec<(Role, File)>,
     links: Vec<RawTracePointLink>,
+    /// BPF-side diagnostics, where asked for.
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 fn btf_path() -> PathBuf {
@@ -204,6 +211,7 @@ impl Loaded {
             .map_err(|e: EbpfError| load_error("loading BPF maps", &e))?;
         fill_filters(&mut ebpf, options).map_err(|e| load_error("writing BPF maps", &e))?;
 
+        let log = if config.flags & flag::LOG == 0 { None } else { start_log(&mut ebpf, &mut notes) };
         let mut probes = Vec::new();
         let mut miss_files = Vec::new();
         let mut links = Vec::new();
@@ -233,7 +241,7 @@ impl Loaded {
         let map_error = |e: MapError| LoadError::Object(words(&e));
         let ring = RingBuf::try_from(take(&mut ebpf, "RING")?).map_err(map_error)?;
         let counters = PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?).map_err(map_error)?;
-        Ok(Self { ebpf, ring, counters, probes, notes, miss_files, links })
+        Ok(Self { ebpf, ring, counters, probes, notes, miss_files, links, log })
     }
 
     /// Reads every counter. `with_misses`: also the skipped runs, which costs a file read a program.
@@ -288,10 +296,36 @@ impl Loaded {
         insert(&mut self.ebpf, "PIDS", pid).map_err(|e| load_error("writing BPF maps", &e))
     }
 
+    /// Prints BPF-side diagnostics that have come in.
+    pub fn print_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+
     /// Detaches every program; counters and ring can still be read.
     pub fn detach(&mut self) {
         self.links.clear();
     }
+}
+
+/// Diagnostics go to stderr, for people who look for a bug in zctrace.
+struct Stderr;
+
+impl log::Log for Stderr {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("zctrace: bpf: {}", record.args());
+    }
+    fn flush(&self) {}
+}
+
+fn start_log(ebpf: &mut Ebpf, notes: &mut Vec<String>) -> Option<EbpfLogger<&'static dyn log::Log>> {
+    static STDERR: Stderr = Stderr;
+    let logger: &'static dyn log::Log = &STDERR;
+    EbpfLogger::init_with_logger(ebpf, logger).map_err(|e| notes.push(format!("no BPF log: {e}"))).ok()
 }
 
 fn insert(ebpf: &mut Ebpf, map: &str, pid: u32) -> Result<(), MapError> {

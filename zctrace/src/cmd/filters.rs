@@ -75,6 +75,9 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     if !files.is_empty() {
         config.flags |= flag::BY_FILE;
     }
+    if std::env::var_os("ZCTRACE_BPF_LOG").is_some() {
+        config.flags |= flag::LOG;
+    }
     let options = Options { config, ring_bytes: ring_bytes()?, pids: filters.pid.clone(), files };
     Ok(Resolved { options, select, words })
 }

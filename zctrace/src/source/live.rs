@@ -135,6 +135,7 @@ impl Live {
             }
             consume(&item).map_err(LiveError::Consumer)?;
         }
+        self.loaded.print_log();
         self.delivered += n;
         for (id, ts, path) in named {
             self.state(kind::CGROUP, ts, &Cgroup { id }, path.as_bytes(), consume)?;
