@@ -4,8 +4,26 @@ use crate::{ebpf, sh, test};
 
 pub(crate) fn run() -> anyhow::Result<()> {
     sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
-    sh::run(sh::cargo().args(["clippy", "--locked", "--all-targets", "--", "--deny", "warnings"]))?;
-    sh::run(sh::cargo().args(["clippy", "--locked", "--package", "zctrace", "--no-default-features", "--", "--deny", "warnings"]))?;
+    sh::run(sh::cargo().args([
+        "clippy",
+        "--locked",
+        "--all-targets",
+        "--features",
+        "zctrace/kernel-tests",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+    sh::run(sh::cargo().args([
+        "clippy",
+        "--locked",
+        "--package",
+        "zctrace",
+        "--no-default-features",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
     ebpf::check()?;
     test::run(&test::Args::default())
 }

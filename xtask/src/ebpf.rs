@@ -24,7 +24,8 @@ struct Toolchain {
 impl Toolchain {
     /// Nightly with rust-src where present, else Debian's compiler with its core for BPF.
     fn find() -> anyhow::Result<Self> {
-        let nightly = sh::output(Command::new("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"]));
+        let nightly =
+            sh::output(Command::new("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"]));
         if let Some(sysroot) = nightly.map(PathBuf::from)
             && sysroot.join("lib/rustlib/src/rust/library/core").is_dir()
         {
@@ -37,7 +38,8 @@ impl Toolchain {
     /// What the bytes of the object depend on.
     fn versions(&self) -> anyhow::Result<String> {
         let rustc = sh::output(Command::new(&self.rustc).arg("-vV")).context("rustc -vV")?;
-        let llvm = sh::output(Command::new(format!("{LLVM}/bin/llvm-config")).arg("--version")).unwrap_or_default();
+        let llvm =
+            sh::output(Command::new(format!("{LLVM}/bin/llvm-config")).arg("--version")).unwrap_or_default();
         let keep = |l: &&str| !l.starts_with("host") && !l.starts_with("binary");
         let rustc: Vec<&str> = rustc.lines().filter(keep).collect();
         Ok(format!("{}\nbpf-linker {LINKER}\nlinker LLVM {llvm}\n", rustc.join("\n")))
@@ -53,7 +55,11 @@ fn linker() -> anyhow::Result<()> {
     let mut install = sh::cargo();
     install.args(["install", "--quiet", "bpf-linker", "--version", LINKER, "--locked", "--force"]);
     install.args(["--no-default-features", "--features", "llvm-22"]);
-    install.env("LLVM_PREFIX", LLVM).env("LLVM_SYS_221_PREFIX", LLVM).env_remove("RUSTC").env_remove("CARGO_TARGET_DIR");
+    install
+        .env("LLVM_PREFIX", LLVM)
+        .env("LLVM_SYS_221_PREFIX", LLVM)
+        .env_remove("RUSTC")
+        .env_remove("CARGO_TARGET_DIR");
     sh::run(&mut install)
 }
 
@@ -82,7 +88,16 @@ fn compile(toolchain: &Toolchain) -> anyhow::Result<PathBuf> {
     sh::run(sh::cargo().args(["fetch", "--quiet", "--locked"]))?;
     let out = sh::root().join("target/ebpf");
     let mut cargo = sh::cargo();
-    cargo.args(["build", "--quiet", "--release", "--locked", "--package", "zctrace-ebpf", "--target", TARGET]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        "zctrace-ebpf",
+        "--target",
+        TARGET,
+    ]);
     if toolchain.build_std {
         cargo.args(["-Z", "build-std=core"]);
     }
@@ -96,13 +111,22 @@ fn compile(toolchain: &Toolchain) -> anyhow::Result<PathBuf> {
         .env_remove("RUSTUP_TOOLCHAIN")
         .env(
             "RUSTFLAGS",
-            format!("-C debuginfo=2 -C target-cpu=v3 -C link-arg=--btf --cfg bpf_target_arch=\"{arch}\" {}", remap()),
+            format!(
+                "-C debuginfo=2 -C target-cpu=v3 -C link-arg=--btf --cfg bpf_target_arch=\"{arch}\" {}",
+                remap()
+            ),
         );
     sh::run(&mut cargo)?;
     let built = out.join(TARGET).join("release/zctrace-ebpf");
     let object = out.join("zctrace.bpf.o");
     // DWARF has done its work: BTF and line info are made from it.
-    sh::run(Command::new(format!("{LLVM}/bin/llvm-strip")).arg("--strip-debug").arg("-o").arg(&object).arg(&built))?;
+    sh::run(
+        Command::new(format!("{LLVM}/bin/llvm-strip"))
+            .arg("--strip-debug")
+            .arg("-o")
+            .arg(&object)
+            .arg(&built),
+    )?;
     Ok(object)
 }
 
@@ -130,7 +154,9 @@ pub(crate) fn check() -> anyhow::Result<()> {
     }
     let (here, there) = (toolchain.versions()?, std::fs::read_to_string(&versions).unwrap_or_default());
     if here == there {
-        bail!("the committed BPF object does not match its source: run `cargo xtask ebpf` and commit the result");
+        bail!(
+            "the committed BPF object does not match its source: run `cargo xtask ebpf` and commit the result"
+        );
     }
     println!(
         "the object was built with another toolchain, so bytes cannot be compared.\n--- recorded\n{there}--- here\n{here}\

@@ -34,7 +34,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.kernel_only {
         sh::run(sh::cargo().args(["test", "--locked"]))?;
         // The engine needs no kernel and must build without what does.
-        sh::run(sh::cargo().args(["test", "--locked", "--package", "zctrace", "--no-default-features", "--lib"]))?;
+        sh::run(sh::cargo().args([
+            "test",
+            "--locked",
+            "--package",
+            "zctrace",
+            "--no-default-features",
+            "--lib",
+        ]))?;
     }
     if args.no_kernel {
         return Ok(());
@@ -44,7 +51,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     debian::need(&PACKAGES)?;
     let mut kernel = sh::cargo();
-    kernel.args(["test", "--locked", "--release", "--package", "zctrace", "--features", "kernel-tests", "--test", "kernel"]);
+    kernel.args([
+        "test",
+        "--locked",
+        "--release",
+        "--package",
+        "zctrace",
+        "--features",
+        "kernel-tests",
+        "--test",
+        "kernel",
+    ]);
     kernel.args(["--", "--test-threads=1", "--nocapture"]);
     kernel.args(&args.filter);
     if let Some(object) = &args.object {

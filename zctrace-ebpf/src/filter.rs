@@ -1,6 +1,8 @@
 //! Who is traced. Senders are filtered; what happens to their pages afterwards never is.
 
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_cgroup_id};
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_cgroup_id,
+};
 use zctrace_common::config::flag;
 
 use crate::{

@@ -47,7 +47,9 @@ pub fn frag_bytes(head: u64, end: u32) -> u32 {
         }
         let from = frags.wrapping_add(u64::from(first) * size_of::<Frag>() as u64);
         let bytes = size_of::<[Frag; CHUNK]>() as u32;
-        if unsafe { bpf_probe_read_kernel(buf.as_mut_ptr().cast(), bytes, from as *const core::ffi::c_void) } != 0 {
+        if unsafe { bpf_probe_read_kernel(buf.as_mut_ptr().cast(), bytes, from as *const core::ffi::c_void) }
+            != 0
+        {
             break;
         }
         let got = unsafe { buf.assume_init_ref() };
@@ -203,7 +205,8 @@ fn extents(id: u64, head: u64, end: u32) {
         let index: u64 = kread::get(folio, off!(folio_index));
         let nth = frag.page.wrapping_sub(folio) / u64::from(off!(page_size_of)).max(1);
         let off = (index.wrapping_add(nth) << 12).wrapping_add(u64::from(frag.off));
-        if run.len != 0 && run.ino == ino && run.dev == dev && run.off.wrapping_add(u64::from(run.len)) == off {
+        if run.len != 0 && run.ino == ino && run.dev == dev && run.off.wrapping_add(u64::from(run.len)) == off
+        {
             run.len = run.len.wrapping_add(frag.len);
         } else {
             if run.len != 0 {

@@ -30,7 +30,11 @@ pub fn sock(sk: u64) -> u64 {
     let id = stamp.id();
     let ent = SockEnt { id, family, proto, acked };
     if SOCKS.insert(&sk, &ent, 0).is_err() {
-        emit::put(kind::MAP_FULL, stamp, zctrace_common::kernel::MapFull { map: full_map::SOCKS, pad: 0, id: 0 });
+        emit::put(
+            kind::MAP_FULL,
+            stamp,
+            zctrace_common::kernel::MapFull { map: full_map::SOCKS, pad: 0, id: 0 },
+        );
         emit::count(counter::SOCKS_FULL);
         return 0;
     }
@@ -133,7 +137,11 @@ pub fn pipe(pipe: u64, make: bool) -> Option<*mut PipeEnt> {
     let pos = kread::pipe_pos(pipe);
     let ent = PipeEnt { id: stamp.id(), lent: pos.head, busy: 0, active: 0, pad: 0 };
     if PIPES.insert(&pipe, &ent, 0).is_err() {
-        emit::put(kind::MAP_FULL, stamp, zctrace_common::kernel::MapFull { map: full_map::PIPES, pad: 0, id: 0 });
+        emit::put(
+            kind::MAP_FULL,
+            stamp,
+            zctrace_common::kernel::MapFull { map: full_map::PIPES, pad: 0, id: 0 },
+        );
         emit::count(counter::PIPES_FULL);
         return None;
     }
@@ -189,8 +197,7 @@ pub fn path(file: u64) -> u64 {
     let mut used: u64 = 0;
     let mut whole = 0;
     for _ in 0..40 {
-        let root: u64 =
-            kread::get(mount.wrapping_add(u64::from(off!(mount_mnt))), off!(vfsmount_root));
+        let root: u64 = kread::get(mount.wrapping_add(u64::from(off!(mount_mnt))), off!(vfsmount_root));
         let parent: u64 = kread::get(dentry, off!(dentry_parent));
         if dentry == root || dentry == parent || dentry == 0 {
             let up: u64 = kread::get(mount, off!(mount_parent));

@@ -4,7 +4,8 @@
 use bytemuck::{Pod, bytes_of};
 use zctrace_common::frame::{HEADER, Header, USER_CPU, read, split};
 use zctrace_common::kernel::{
-    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Path, Pipe, Proc, Retransmit, RxRead, Sock, SockEnd,
+    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Path, Pipe, Proc, Retransmit,
+    RxRead, Sock, SockEnd,
 };
 use zctrace_common::user::{self, Cgroup, Checkpoint, Loss, Start, Stop};
 
@@ -50,7 +51,9 @@ pub enum Decoded {
 /// Decodes the frame at the start of `bytes`.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Decoded {
-    let Some((header, body)) = split(bytes) else { return Decoded::Malformed };
+    let Some((header, body)) = split(bytes) else {
+        return Decoded::Malformed;
+    };
     let text = |fixed: usize| body.get(fixed..).unwrap_or_default();
     let event = match header.kind {
         kernel::kind::OP_ENTER => Event::OpEnter(read(body)),

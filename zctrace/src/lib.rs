@@ -5,18 +5,18 @@
 //! [`engine`] turns them into facts about [`model::Transfer`]s, sinks print those. See
 //! `docs/architecture.md` for who may import whom.
 
-pub mod model;
 #[cfg(feature = "live")]
 pub mod bpf;
-pub mod source;
 pub mod cli;
 pub mod cmd;
 pub mod engine;
 pub mod event;
+pub mod model;
 pub mod order;
-pub mod sim;
 pub mod pipeline;
 pub mod select;
+pub mod sim;
 pub mod sink;
+pub mod source;
 pub mod text;
 pub mod trace;

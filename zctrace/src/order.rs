@@ -43,7 +43,11 @@ impl Order {
         self.release(|_| true, out);
     }
 
-    fn release(&mut self, goes: impl Fn(&(u64, u8, u32, u64)) -> bool, out: &mut impl FnMut(&Header, &Event)) {
+    fn release(
+        &mut self,
+        goes: impl Fn(&(u64, u8, u32, u64)) -> bool,
+        out: &mut impl FnMut(&Header, &Event),
+    ) {
         self.held.sort_by_key(|(h, e)| key(h, e));
         let n = self.held.partition_point(|(h, e)| goes(&key(h, e)));
         for (header, event) in self.held.drain(..n) {

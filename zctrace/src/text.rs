@@ -103,43 +103,23 @@ pub fn verdict(verdict: Verdict) -> &'static str {
 pub fn reason(reason: Reason) -> (&'static str, &'static str) {
     match reason {
         Reason::Loss => ("loss", "records were lost while the window was open"),
-        Reason::MapFull => (
-            "map-full",
-            "a kernel map was full while the window was open",
-        ),
-        Reason::ProbeSkipped => (
-            "probe-skipped",
-            "the kernel skipped a probe while the window was open",
-        ),
+        Reason::MapFull => ("map-full", "a kernel map was full while the window was open"),
+        Reason::ProbeSkipped => ("probe-skipped", "the kernel skipped a probe while the window was open"),
         Reason::FreeMissed => ("free-missed", "the free of its pages may have been missed"),
-        Reason::RecordingCut => (
-            "recording-cut",
-            "the recording ends before its fate was certain",
-        ),
+        Reason::RecordingCut => ("recording-cut", "the recording ends before its fate was certain"),
         Reason::OutOfOrder => (
             "out-of-order",
             "received out of order on this machine: its pages may have been passed on unseen",
         ),
-        Reason::ReceiverSpliced => (
-            "receiver-spliced",
-            "the receiver splices: its pages may live on in a pipe",
-        ),
-        Reason::FragsMoved => (
-            "frags-moved",
-            "its pages moved to a packet the tracer does not know",
-        ),
-        Reason::PipeChanged => (
-            "pipe-changed",
-            "its pipe was resized, or the slots do not add up",
-        ),
-        Reason::UpperLayer => (
-            "upper-layer",
-            "an upper-layer protocol such as kTLS hides its pages",
-        ),
-        Reason::MutationsUnwatched => (
-            "mutations-unwatched",
-            "this version does not watch for changes to lent pages",
-        ),
+        Reason::ReceiverSpliced => {
+            ("receiver-spliced", "the receiver splices: its pages may live on in a pipe")
+        }
+        Reason::FragsMoved => ("frags-moved", "its pages moved to a packet the tracer does not know"),
+        Reason::PipeChanged => ("pipe-changed", "its pipe was resized, or the slots do not add up"),
+        Reason::UpperLayer => ("upper-layer", "an upper-layer protocol such as kTLS hides its pages"),
+        Reason::MutationsUnwatched => {
+            ("mutations-unwatched", "this version does not watch for changes to lent pages")
+        }
         Reason::ProbeMissing => ("probe-missing", "a probe this claim needs is missing"),
         Reason::ReturnMissed => ("return-missed", "the return of a call was not seen"),
     }
@@ -242,9 +222,7 @@ pub fn harmless(raw: &[u8]) -> Cow<'_, str> {
             match c {
                 '\n' => out.push_str("\\n"),
                 '\t' => out.push_str("\\t"),
-                c if acts(c) && u32::from(c) < 0x100 => {
-                    out.push_str(&format!("\\x{:02x}", u32::from(c)))
-                }
+                c if acts(c) && u32::from(c) < 0x100 => out.push_str(&format!("\\x{:02x}", u32::from(c))),
                 c if acts(c) => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
                 c => out.push(c),
             }

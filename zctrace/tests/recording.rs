@@ -20,14 +20,7 @@ const UNKNOWN: u16 = 0x7777;
 
 fn frame(kind: u16, ts: u64, payload: &[u8]) -> Vec<u8> {
     let len = (HEADER + payload.len()) as u16;
-    let header = Header {
-        kind,
-        len,
-        cpu: USER_CPU,
-        seq: ts,
-        ts,
-        task: 0,
-    };
+    let header = Header { kind, len, cpu: USER_CPU, seq: ts, ts, task: 0 };
     [bytemuck::bytes_of(&header), payload].concat()
 }
 
@@ -86,10 +79,7 @@ fn cut_at_every_byte() {
     let blocks = three_blocks();
     let all = blocks.concat();
     let recording = record(&blocks);
-    let codecs: Vec<u8> = recording.ends[..3]
-        .iter()
-        .map(|(at, _)| recording.bytes[at + 4])
-        .collect();
+    let codecs: Vec<u8> = recording.ends[..3].iter().map(|(at, _)| recording.bytes[at + 4]).collect();
     assert_eq!(codecs, [1, 0, 1], "both codecs are tried");
     for cut in FILE_HEADER..recording.bytes.len() {
         let (good, frames) = *recording.ends.iter().rfind(|(end, _)| *end <= cut).unwrap();
@@ -108,34 +98,19 @@ fn every_flipped_bit_is_noticed() {
     for bit in FILE_HEADER * 8..recording.bytes.len() * 8 {
         let mut bytes = recording.bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let (good, frames) = *recording
-            .ends
-            .iter()
-            .rfind(|(end, _)| *end <= bit / 8)
-            .unwrap();
+        let (good, frames) = *recording.ends.iter().rfind(|(end, _)| *end <= bit / 8).unwrap();
         let (got, end) = read(&bytes).unwrap();
         assert_eq!(got, all[..frames], "bit {bit}");
-        assert!(
-            matches!(end, End::Damaged { at, .. } if at == good as u64),
-            "bit {bit}: {end}"
-        );
+        assert!(matches!(end, End::Damaged { at, .. } if at == good as u64), "bit {bit}: {end}");
     }
 }
 
 #[test]
 fn without_a_stop_it_is_cut() {
-    let recording = record(&[
-        vec![frame(1, 10, b"x")],
-        vec![stop(20), frame(1, 30, b"late")],
-    ]);
+    let recording = record(&[vec![frame(1, 10, b"x")], vec![stop(20), frame(1, 30, b"late")]]);
     let (frames, end) = read(&recording.bytes).unwrap();
     assert_eq!(frames.len(), 3);
-    assert_eq!(
-        end,
-        End::Cut {
-            good: recording.bytes.len() as u64
-        }
-    );
+    assert_eq!(end, End::Cut { good: recording.bytes.len() as u64 });
 }
 
 /// Made by hand from `docs/format.md`, not by the writer: one stored block, one lz4 block. It must
@@ -151,9 +126,8 @@ const VERSION_1: &str = "\
 #[test]
 fn version_1_opens() {
     let digits = VERSION_1.as_bytes().chunks(2);
-    let bytes: Vec<u8> = digits
-        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
-        .collect();
+    let bytes: Vec<u8> =
+        digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect();
     let (frames, end) = read(&bytes).unwrap();
     let by_hand = [frame(1, 10, b"hello"), frame(2, 20, &[7; 600]), stop(30)];
     assert_eq!(frames, by_hand);
@@ -171,10 +145,7 @@ fn the_writer_keeps_to_the_table() {
     let stored = &bytes[16 + 48..];
     assert_eq!(bytes[16..20], *b"ZBLK");
     assert_eq!((word(4), word(8)), (1, 3), "lz4, frames");
-    assert_eq!(
-        (word(12), word(16)),
-        (raw.len() as u32, stored.len() as u32)
-    );
+    assert_eq!((word(12), word(16)), (raw.len() as u32, stored.len() as u32));
     assert_eq!(word(20), crc32fast::hash(stored));
     assert_eq!((long(24), long(32)), (10, 30), "earliest, latest");
     assert_eq!(word(40), 0);
@@ -201,22 +172,14 @@ fn not_a_recording() {
 fn a_newer_version() {
     let mut bytes = record(&three_blocks()).bytes;
     bytes[8..10].copy_from_slice(&(VERSION + 1).to_le_bytes());
-    assert_eq!(
-        error(&bytes),
-        "recorded in format 2, and this zctrace reads up to 1: use a newer zctrace"
-    );
+    assert_eq!(error(&bytes), "recorded in format 2, and this zctrace reads up to 1: use a newer zctrace");
 }
 
 #[test]
 fn a_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let error = Reader::new(std::fs::File::open(dir.path()).unwrap())
-        .err()
-        .unwrap();
-    assert_eq!(
-        error.to_string(),
-        "this is a directory: name the file that `zctrace record -o FILE` wrote"
-    );
+    let error = Reader::new(std::fs::File::open(dir.path()).unwrap()).err().unwrap();
+    assert_eq!(error.to_string(), "this is a directory: name the file that `zctrace record -o FILE` wrote");
 }
 
 #[test]
@@ -226,11 +189,7 @@ fn how_an_end_reads() {
         "the recording is cut off: its first 16 bytes are good and were read; what came after is lost"
     );
     assert_eq!(
-        End::Damaged {
-            at: 16,
-            why: "its header does not check"
-        }
-        .to_string(),
+        End::Damaged { at: 16, why: "its header does not check" }.to_string(),
         "the recording is damaged at byte 16 (its header does not check): everything before was read, nothing after it"
     );
 }
@@ -255,26 +214,14 @@ fn claims_that_check_but_are_lies() {
     let mut short = good.clone();
     short[2..4].copy_from_slice(&1u16.to_le_bytes());
     for (name, bytes) in [
-        (
-            "more than a block may hold",
-            hostile(0, 1, (4 << 20) + 1, &good, n),
-        ),
-        (
-            "stores more than a block may hold",
-            hostile(0, 1, n, &good, u32::MAX),
-        ),
+        ("more than a block may hold", hostile(0, 1, (4 << 20) + 1, &good, n)),
+        ("stores more than a block may hold", hostile(0, 1, n, &good, u32::MAX)),
         ("unknown codec", hostile(9, 1, n, &good, n)),
         ("raw is longer than stored", hostile(0, 1, n + 1, &good, n)),
         ("too few frames", hostile(0, 0, n, &good, n)),
         ("too many frames", hostile(0, u32::MAX, n, &good, n)),
-        (
-            "a frame longer than its block",
-            hostile(0, 1, n, &overlong, n),
-        ),
-        (
-            "a frame shorter than its header",
-            hostile(0, 1, n, &short, n),
-        ),
+        ("a frame longer than its block", hostile(0, 1, n, &overlong, n)),
+        ("a frame shorter than its header", hostile(0, 1, n, &short, n)),
         ("lz4 of nothing", hostile(1, 1, 4 << 20, &[], 0)),
         ("lz4 of noise", hostile(1, 1, n, &[0xff; 40], 40)),
     ] {
@@ -282,9 +229,7 @@ fn claims_that_check_but_are_lies() {
         assert!(frames.is_empty(), "{name}");
         assert!(matches!(end, End::Damaged { at: 16, .. }), "{name}: {end}");
     }
-    assert!(
-        matches!(read(&hostile(0, 1, n, &good, n)), Ok((frames, End::Cut { .. })) if frames == [good])
-    );
+    assert!(matches!(read(&hostile(0, 1, n, &good, n)), Ok((frames, End::Cut { .. })) if frames == [good]));
 }
 
 /// A disk with room for so many bytes.
@@ -297,11 +242,7 @@ impl Write for Disk {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let n = buf.len().min(self.room - self.bytes.len());
         self.bytes.extend_from_slice(&buf[..n]);
-        if n == 0 {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(n)
-        }
+        if n == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(n) }
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
@@ -313,10 +254,7 @@ fn a_full_disk_at_every_byte() {
     let blocks = three_blocks();
     let whole = record(&blocks);
     for room in FILE_HEADER..whole.bytes.len() {
-        let mut disk = Disk {
-            bytes: Vec::new(),
-            room,
-        };
+        let mut disk = Disk { bytes: Vec::new(), room };
         let mut writer = Writer::new(&mut disk).unwrap();
         let mut failures = Vec::new();
         for block in &blocks {
@@ -351,12 +289,7 @@ fn read_while_it_is_written() {
         writer.push(&frame(1, n, b"not yet visible")).unwrap();
         let (frames, end) = read(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(frames.len() as u64, 2 * n + 1);
-        assert_eq!(
-            end,
-            End::Cut {
-                good: writer.written()
-            }
-        );
+        assert_eq!(end, End::Cut { good: writer.written() });
     }
 }
 
@@ -367,10 +300,7 @@ fn blocks_close_by_themselves() {
     for _ in 0..40 {
         writer.push(&biggest).unwrap();
     }
-    assert!(
-        writer.written() > FILE_HEADER as u64,
-        "a block is closed when it is full"
-    );
+    assert!(writer.written() > FILE_HEADER as u64, "a block is closed when it is full");
     let (frames, _) = read(&writer.finish().unwrap()).unwrap();
     assert_eq!(frames, vec![biggest; 40]);
 }
@@ -381,9 +311,7 @@ fn what_is_no_frame_is_not_recorded() {
     let good = frame(1, 1, b"payload");
     writer.push(&good[..good.len() - 1]).unwrap();
     writer.push(b"").unwrap();
-    writer
-        .push(&[good.as_slice(), b"padding"].concat())
-        .unwrap();
+    writer.push(&[good.as_slice(), b"padding"].concat()).unwrap();
     let (frames, _) = read(&writer.finish().unwrap()).unwrap();
     assert_eq!(frames, [good]);
 }

@@ -19,8 +19,8 @@ use zctrace::event::{Decoded, decode, frame, user_frame};
 use zctrace::model::{Fact, Transfer};
 use zctrace::order::Order;
 use zctrace_common::kernel::{
-    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Pipe, Retransmit, RxRead, Sock, SockEnd, end,
-    free_flag, full_map, head_flag, kind, op, op_flag, pipe_why, sock_end,
+    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Pipe, Retransmit, RxRead, Sock,
+    SockEnd, end, free_flag, full_map, head_flag, kind, op, op_flag, pipe_why, sock_end,
 };
 use zctrace_common::user::{self, Checkpoint, Loss, Stop, loss};
 
@@ -114,20 +114,29 @@ impl Scenario {
                     ("map_full", loss::MAP_FULL),
                 ];
                 let what = one_of(line.words[2], &known);
-                let body = Loss { what, cpu: 0, from_ns: line.number("from"), records: line.number("records") };
+                let body =
+                    Loss { what, cpu: 0, from_ns: line.number("from"), records: line.number("records") };
                 self.user(user::kind::LOSS, at, &body);
             }
             "enter" => self.enter(at, &line),
             "exit" => self.exit(at, &line),
             "sock" => {
-                let (family, proto) = one_of(line.words[3], &[("tcp", (2, 6)), ("udp", (2, 17)), ("unix", (1, 0)), ("mptcp", (2, 262))]);
+                let (family, proto) = one_of(
+                    line.words[3],
+                    &[("tcp", (2, 6)), ("udp", (2, 17)), ("unix", (1, 0)), ("mptcp", (2, 262))],
+                );
                 let sock = self.id(line.words[2]);
                 let body = Sock { sock, family, proto, snd_una: line.low("una"), ..Sock::zeroed() };
                 self.say(kind::SOCK, at, 0, &body);
             }
             "end" => {
-                let known = [("reset", sock_end::RESET), ("close", sock_end::CLOSE), ("freed", sock_end::FREED)];
-                let body = SockEnd { sock: self.id(line.words[2]), why: one_of(line.words[3], &known), snd_una: line.low("una") };
+                let known =
+                    [("reset", sock_end::RESET), ("close", sock_end::CLOSE), ("freed", sock_end::FREED)];
+                let body = SockEnd {
+                    sock: self.id(line.words[2]),
+                    why: one_of(line.words[3], &known),
+                    snd_una: line.low("una"),
+                };
                 self.say(kind::SOCK_END, at, 0, &body);
             }
             "ack" => {
@@ -139,7 +148,8 @@ impl Scenario {
                 self.say(kind::RX_READ, at, 0, &body);
             }
             "retransmit" => {
-                let body = Retransmit { sock: self.id(line.words[2]), seq: line.low_word(3), end: line.low_word(4) };
+                let body =
+                    Retransmit { sock: self.id(line.words[2]), seq: line.low_word(3), end: line.low_word(4) };
                 self.say(kind::RETRANSMIT, at, 0, &body);
             }
             "pipe" => {
@@ -150,7 +160,8 @@ impl Scenario {
                     ("resized", pipe_why::RESIZED),
                 ];
                 let (pipe, why) = (self.id(line.words[2]), one_of(line.words[3], &known));
-                let body = Pipe { pipe, why, head: line.low("head"), tail: line.low("tail"), off: line.low("off") };
+                let body =
+                    Pipe { pipe, why, head: line.low("head"), tail: line.low("tail"), off: line.low("off") };
                 self.say(kind::PIPE, at, 0, &body);
             }
             "full" => {
@@ -158,7 +169,8 @@ impl Scenario {
                 self.say(kind::MAP_FULL, at, 0, &body);
             }
             "path" => {
-                let mut body = kernel::Path { ino: line.number("ino"), dev: 1, whole: 1, ..kernel::Path::zeroed() };
+                let mut body =
+                    kernel::Path { ino: line.number("ino"), dev: 1, whole: 1, ..kernel::Path::zeroed() };
                 let names: Vec<&str> = line.words[2].split('/').rev().filter(|n| !n.is_empty()).collect();
                 let text = names.iter().flat_map(|n| [n.as_bytes(), b"\0"].concat()).collect::<Vec<u8>>();
                 body.text[..text.len()].copy_from_slice(&text);
@@ -174,8 +186,13 @@ impl Scenario {
         match verb {
             "head" => {
                 let (seq, len) = range(line.words[4]);
-                let known = [("loopback", head_flag::LOOPBACK), ("again", head_flag::AGAIN), ("at_free", head_flag::AT_FREE)];
-                let (sock, seq, flags) = (self.id(line.words[3]), seq.try_into().unwrap(), line.flags(&known));
+                let known = [
+                    ("loopback", head_flag::LOOPBACK),
+                    ("again", head_flag::AGAIN),
+                    ("at_free", head_flag::AT_FREE),
+                ];
+                let (sock, seq, flags) =
+                    (self.id(line.words[3]), seq.try_into().unwrap(), line.flags(&known));
                 self.say(kind::HEAD, at, 0, &Head { head, sock, seq, len, flags, pad: 0 });
             }
             "extent" => {
@@ -195,7 +212,12 @@ impl Scenario {
                 ];
                 let una = if line.keys.contains_key("una") { free_flag::UNA } else { 0 };
                 let flags = line.flags(&known) | una;
-                self.say(kind::HEAD_FREE, at, 0, &HeadFree { head, len: 0, snd_una: line.low("una"), flags, pad: 0 });
+                self.say(
+                    kind::HEAD_FREE,
+                    at,
+                    0,
+                    &HeadFree { head, len: 0, snd_una: line.low("una"), flags, pad: 0 },
+                );
             }
             _ => panic!("what is {verb:?}?"),
         }
@@ -204,19 +226,35 @@ impl Scenario {
     /// `enter TASK OP FROM TO`; FROM is `file`, or a pipe; TO a socket, a pipe or `file`.
     fn enter(&mut self, at: u64, line: &Line<'_>) {
         let task = self.id(line.words[2]);
-        let mut flags = line.flags(&[("copy", op_flag::COPY_READ.into()), ("ulp", op_flag::ULP.into()), ("nosg", op_flag::NO_SG.into())]);
-        let op = one_of(line.words[3], &[("sendfile", op::SENDFILE), ("splice", op::SPLICE), ("tee", op::TEE)]);
-        let mut body = OpEnter { op, count: line.number("count"), comm: *b"scenario\0\0\0\0\0\0\0\0", ..OpEnter::default() };
+        let mut flags = line.flags(&[
+            ("copy", op_flag::COPY_READ.into()),
+            ("ulp", op_flag::ULP.into()),
+            ("nosg", op_flag::NO_SG.into()),
+        ]);
+        let op =
+            one_of(line.words[3], &[("sendfile", op::SENDFILE), ("splice", op::SPLICE), ("tee", op::TEE)]);
+        let mut body = OpEnter {
+            op,
+            count: line.number("count"),
+            comm: *b"scenario\0\0\0\0\0\0\0\0",
+            ..OpEnter::default()
+        };
         match line.words[4] {
-            "file" => (body.src_kind, body.dev, body.ino, body.src_pos) = (end::FILE, 1, line.number("ino"), line.number("off")),
+            "file" => {
+                (body.src_kind, body.dev, body.ino, body.src_pos) =
+                    (end::FILE, 1, line.number("ino"), line.number("off"))
+            }
             pipe => {
                 (body.src_kind, body.src) = (end::PIPE, self.id(pipe));
-                (body.src_pos, body.src_off, body.src_head) = (line.number("tail"), line.low("toff"), line.low("shead"));
+                (body.src_pos, body.src_off, body.src_head) =
+                    (line.number("tail"), line.low("toff"), line.low("shead"));
             }
         }
         match line.words[5] {
             "file" => body.dst_kind = end::FILE,
-            pipe if pipe.starts_with('p') => (body.dst_kind, body.dst, body.dst_pos) = (end::PIPE, self.id(pipe), line.number("head")),
+            pipe if pipe.starts_with('p') => {
+                (body.dst_kind, body.dst, body.dst_pos) = (end::PIPE, self.id(pipe), line.number("head"))
+            }
             sock => (body.dst_kind, body.dst, body.dst_pos) = (end::SOCK, self.id(sock), line.number("seq")),
         }
         if let Some(name) = line.keys.get("t") {
@@ -252,7 +290,9 @@ impl Scenario {
             "retransmits" => t.retransmits.to_string(),
             "zero_copy" => t.zero_copy.to_string(),
             "why" => t.reasons.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join(","),
-            "path" => t.file.path.as_deref().map_or_else(|| "-".into(), |p| String::from_utf8_lossy(p).into_owned()),
+            "path" => {
+                t.file.path.as_deref().map_or_else(|| "-".into(), |p| String::from_utf8_lossy(p).into_owned())
+            }
             _ => panic!("what is {key:?}?"),
         };
         let keys = expected.split_whitespace().filter_map(|part| part.split_once('='));
@@ -274,7 +314,9 @@ impl Scenario {
             let want = expected.next().unwrap_or_default();
             let got = match &fact {
                 Fact::Transfer(t) => self.words(t, &want),
-                Fact::Loss(l) => format!("loss {} records={}", format!("{:?}", l.what).to_lowercase(), l.records),
+                Fact::Loss(l) => {
+                    format!("loss {} records={}", format!("{:?}", l.what).to_lowercase(), l.records)
+                }
                 Fact::Trace(_) => continue,
             };
             if got != want {

@@ -168,10 +168,7 @@ fn pipe(ptr: u64) {
     }
     let pos = kread::pipe_pos(ptr);
     let _ = PIPES.remove(&ptr);
-    emit::emit(
-        kind::PIPE,
-        Pipe { pipe: id, head: pos.head, tail: pos.tail, off: 0, why: pipe_why::FREED },
-    );
+    emit::emit(kind::PIPE, Pipe { pipe: id, head: pos.head, tail: pos.tail, off: 0, why: pipe_why::FREED });
 }
 
 #[inline(always)]

@@ -2,8 +2,7 @@
 //! acknowledgements.
 
 use aya_ebpf::{
-    helpers::generated::bpf_get_smp_processor_id, macros::raw_tracepoint,
-    programs::RawTracePointContext,
+    helpers::generated::bpf_get_smp_processor_id, macros::raw_tracepoint, programs::RawTracePointContext,
 };
 use zctrace_common::{
     counter::gate,
@@ -122,7 +121,8 @@ pub fn zct_rcv_space(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sk_data_ready")]
 pub fn zct_data_ready(ctx: RawTracePointContext) -> i32 {
     let sk: u64 = ctx.arg(0);
-    if kread::get::<u16>(sk, off!(sk_proto)) == TCP && kread::get::<u8>(sk, off!(sk_state)) == TCP_ESTABLISHED {
+    if kread::get::<u16>(sk, off!(sk_proto)) == TCP && kread::get::<u8>(sk, off!(sk_state)) == TCP_ESTABLISHED
+    {
         return 0;
     }
     let queue = sk.wrapping_add(u64::from(off!(sk_rcvq)));

@@ -1,9 +1,7 @@
 //! `raw_syscalls:sys_enter` and `sys_exit`: submit, return, and what happens to pipes.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_cgroup_id,
-    },
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_cgroup_id},
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
@@ -15,8 +13,7 @@ use zctrace_common::{
 };
 
 use crate::{
-    emit,
-    filter,
+    emit, filter,
     globals::{cfg_get, off},
     kread::{self, End},
     maps::{OPS, OpEnt, PIPES, RX_SPLICE, SOCKS},
@@ -142,12 +139,14 @@ fn submit(
         ..OpEnter::default()
     };
     let mut flags = if opens { op_flag::OPENS } else { 0 };
-    if call.flags & SPLICE_F_NONBLOCK != 0 || kread::get::<u32>(dst.file, off!(file_flags)) & O_NONBLOCK != 0 {
+    if call.flags & SPLICE_F_NONBLOCK != 0 || kread::get::<u32>(dst.file, off!(file_flags)) & O_NONBLOCK != 0
+    {
         flags |= op_flag::NONBLOCK;
     }
     if src.kind == end::FILE {
         (body.dev, body.ino) = kread::identity(src.ptr);
-        body.src_pos = if call.off_in != 0 { kread::user(call.off_in) } else { kread::get(src.file, off!(file_pos)) };
+        body.src_pos =
+            if call.off_in != 0 { kread::user(call.off_in) } else { kread::get(src.file, off!(file_pos)) };
         if kread::get::<u32>(src.file, off!(file_flags)) & off!(o_direct) != 0 {
             flags |= op_flag::DIRECT;
         }
@@ -205,7 +204,9 @@ fn submit(
 /// Position and properties of a destination socket.
 #[inline(always)]
 fn sock_state(sk: u64, body: &mut OpEnter) -> u8 {
-    if kread::get::<u16>(sk, off!(sk_proto)) != TCP || kread::get::<u16>(sk, off!(sk_family)) == track::AF_UNIX {
+    if kread::get::<u16>(sk, off!(sk_proto)) != TCP
+        || kread::get::<u16>(sk, off!(sk_family)) == track::AF_UNIX
+    {
         return 0;
     }
     body.dst_pos = u64::from(kread::get::<u32>(sk, off!(tcp_write_seq)));
@@ -226,7 +227,8 @@ pub fn zct_sys_exit(ctx: RawTracePointContext) -> i32 {
     let nr: u32 = kread::get(regs, off!(sysnr));
     if nr == off!(nr_sendfile) || nr == off!(nr_splice) || nr == off!(nr_tee) {
         exit(ret);
-    } else if (nr == off!(nr_read) || nr == off!(nr_readv) || nr == off!(nr_fcntl)) && emit::gate(gate::PIPES) {
+    } else if (nr == off!(nr_read) || nr == off!(nr_readv) || nr == off!(nr_fcntl)) && emit::gate(gate::PIPES)
+    {
         let resize = nr == off!(nr_fcntl);
         if resize && arg(regs, 1) != F_SETPIPE_SZ {
             return 0;

@@ -62,9 +62,7 @@ fn registers(btf: &Btf, layout: &mut KernelLayout) -> Result<(), LayoutError> {
     layout.nr_readv = nr(libc::SYS_readv);
     layout.nr_fcntl = nr(libc::SYS_fcntl);
     layout.o_direct = u32::try_from(libc::O_DIRECT).unwrap_or(0);
-    let reg = |name: &str| {
-        btf.offset("pt_regs", name).ok_or_else(|| LayoutError(format!("pt_regs.{name}")))
-    };
+    let reg = |name: &str| btf.offset("pt_regs", name).ok_or_else(|| LayoutError(format!("pt_regs.{name}")));
     if cfg!(target_arch = "x86_64") {
         for (slot, name) in layout.arg.iter_mut().zip(["di", "si", "dx", "r10", "r8", "r9"]) {
             *slot = reg(name)?;

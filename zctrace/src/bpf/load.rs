@@ -43,7 +43,9 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The privileges are missing.
-    #[error("{what}: {source}. zctrace needs root, or CAP_BPF and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN); try: sudo zctrace ...")]
+    #[error(
+        "{what}: {source}. zctrace needs root, or CAP_BPF and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN); try: sudo zctrace ..."
+    )]
     Privileges {
         /// What was attempted.
         what: String,
@@ -51,7 +53,9 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// No BTF.
-    #[error("cannot read {path}: {source}. zctrace takes struct offsets from the running kernel's BTF; it needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")]
+    #[error(
+        "cannot read {path}: {source}. zctrace takes struct offsets from the running kernel's BTF; it needs a kernel built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
     NoBtf {
         /// Where it was looked for.
         path: PathBuf,
@@ -220,7 +224,11 @@ impl Loaded {
                 Ok((link, file)) => {
                     links.push(link);
                     miss_files.extend(file.map(|f| (program.role, f)));
-                    probes.push(ProbeStatus { name: program.probe(), state: ProbeState::Attached, reason: None });
+                    probes.push(ProbeStatus {
+                        name: program.probe(),
+                        state: ProbeState::Attached,
+                        reason: None,
+                    });
                 }
                 Err(e) if program.required => {
                     return Err(match load_error("loading a BPF program", &e) {

@@ -41,15 +41,16 @@ pub fn fill(config: &mut Config, kallsyms: impl Read) -> Vec<String> {
         }
     }
     let mut missing = Vec::new();
-    let heads: Vec<Range> =
-        found.iter().filter(|(n, _)| HEAD.contains(n)).map(|(_, r)| *r).take(6).collect();
+    let heads: Vec<Range> = found.iter().filter(|(n, _)| HEAD.contains(n)).map(|(_, r)| *r).take(6).collect();
     let known = |n: &str| found.iter().any(|(f, _)| *f == n);
     if known("skb_free_head") || known("skb_release_data") {
         for (slot, range) in config.free_head.iter_mut().zip(heads) {
             *slot = range;
         }
     } else {
-        missing.push("skb_free_head is not in /proc/kallsyms: every kfree is looked up, which costs more".into());
+        missing.push(
+            "skb_free_head is not in /proc/kallsyms: every kfree is looked up, which costs more".into(),
+        );
     }
     if known("free_pipe_info") {
         let pipes = found.iter().filter(|(n, _)| PIPE.contains(n)).map(|(_, r)| *r);
@@ -57,11 +58,16 @@ pub fn fill(config: &mut Config, kallsyms: impl Read) -> Vec<String> {
             *slot = range;
         }
     } else {
-        missing.push("free_pipe_info is not in /proc/kallsyms: pipes closed with data in them are not seen to end".into());
+        missing.push(
+            "free_pipe_info is not in /proc/kallsyms: pipes closed with data in them are not seen to end"
+                .into(),
+        );
     }
     match found.iter().find(|(n, _)| *n == COPY) {
         Some((_, range)) => config.copy_splice_read = range.start,
-        None => missing.push(format!("{COPY} is not in /proc/kallsyms: file systems that always copy are not told apart")),
+        None => missing.push(format!(
+            "{COPY} is not in /proc/kallsyms: file systems that always copy are not told apart"
+        )),
     }
     missing
 }
@@ -85,7 +91,8 @@ mod tests {
     #[test]
     fn hidden_addresses_mean_no_filter() {
         let mut config = Config::default();
-        let missing = fill(&mut config, "0000000000000000 t skb_free_head\n0000000000000000 t x\n".as_bytes());
+        let missing =
+            fill(&mut config, "0000000000000000 t skb_free_head\n0000000000000000 t x\n".as_bytes());
         assert_eq!(config.free_head[0], Range::default());
         assert_eq!(missing.len(), 3);
     }

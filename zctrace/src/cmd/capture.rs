@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::child;
 use super::Failure;
+use super::child;
 use crate::bpf::{LoadError, MapEntries};
 use crate::pipeline::Pipeline;
 use crate::source::{Live, LiveError};

@@ -30,7 +30,8 @@ struct Probe {
 }
 
 fn examine() -> Report {
-    let options = Options { config: Config::default(), ring_bytes: 4096, pids: Vec::new(), files: Vec::new() };
+    let options =
+        Options { config: Config::default(), ring_bytes: 4096, pids: Vec::new(), files: Vec::new() };
     let began = std::time::Instant::now();
     let (statuses, notes, reason) = match Loaded::new(&options) {
         Ok(loaded) => (loaded.probes.clone(), loaded.notes.clone(), None),
@@ -93,7 +94,14 @@ fn text(report: &Report) -> String {
         let _ = writeln!(out, "{:<30} {state:<9} {}", p.status.name, p.gives);
         if p.status.state == ProbeState::Missing {
             let why = p.status.reason.as_deref().unwrap_or_default();
-            let _ = writeln!(out, "{:<30}   why: {}\n{:<30}   without it: {}", "", crate::text::harmless(why.as_bytes()), "", p.without);
+            let _ = writeln!(
+                out,
+                "{:<30}   why: {}\n{:<30}   without it: {}",
+                "",
+                crate::text::harmless(why.as_bytes()),
+                "",
+                p.without
+            );
         }
     }
     for note in &report.notes {

@@ -43,8 +43,10 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     if let Some(comm) = &filters.comm {
         config.flags |= flag::BY_COMM;
         let slot = config.comm.get_mut(..comm.len()).filter(|s| s.len() < 16);
-        slot.ok_or_else(|| Failure::usage(format!("--comm {comm:?}: the kernel keeps at most 15 bytes of a name")))?
-            .copy_from_slice(comm.as_bytes());
+        slot.ok_or_else(|| {
+            Failure::usage(format!("--comm {comm:?}: the kernel keeps at most 15 bytes of a name"))
+        })?
+        .copy_from_slice(comm.as_bytes());
         words.push(format!("comm={comm}"));
     }
     if let Some(port) = filters.port {
@@ -93,11 +95,9 @@ fn ops(apis: &[ApiName]) -> u32 {
 fn ring_bytes() -> anyhow::Result<u32> {
     match std::env::var("ZCTRACE_RING_BYTES") {
         Err(_) => Ok(RING),
-        Ok(text) => text
-            .parse::<u32>()
-            .ok()
-            .filter(|n| n.is_power_of_two() && *n >= 4096)
-            .ok_or_else(|| Failure::usage(format!("ZCTRACE_RING_BYTES={text}: must be a power of two of at least 4096"))),
+        Ok(text) => text.parse::<u32>().ok().filter(|n| n.is_power_of_two() && *n >= 4096).ok_or_else(|| {
+            Failure::usage(format!("ZCTRACE_RING_BYTES={text}: must be a power of two of at least 4096"))
+        }),
     }
 }
 
@@ -110,14 +110,18 @@ fn cgroup_id(path: &Path) -> anyhow::Result<u64> {
         .find_map(|w| if w.get(2) == Some(&"cgroup2") { w.get(1).map(PathBuf::from) } else { None })
         .ok_or_else(|| Failure::cannot("--cgroup needs a mounted cgroup v2 hierarchy, and there is none"))?;
     let full = if path.starts_with(&mount) { path.to_path_buf() } else { mount.join(inside) };
-    let meta = std::fs::metadata(&full)
-        .map_err(|e| Failure::usage(format!("--cgroup {}: {e}", full.display())))?;
+    let meta =
+        std::fs::metadata(&full).map_err(|e| Failure::usage(format!("--cgroup {}: {e}", full.display())))?;
     Ok(meta.ino())
 }
 
 /// Files that exist are matched by identity in the kernel; globs by path afterwards. Both kinds at
 /// once are matched by path, or a kernel-side match would hide what a glob asks for.
-fn files(patterns: &[String], select: &mut Select, words: &mut Vec<String>) -> anyhow::Result<Vec<(u32, u64)>> {
+fn files(
+    patterns: &[String],
+    select: &mut Select,
+    words: &mut Vec<String>,
+) -> anyhow::Result<Vec<(u32, u64)>> {
     let mut found = Vec::new();
     let mut globs = GlobSetBuilder::new();
     let mut any_glob = false;

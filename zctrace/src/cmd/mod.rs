@@ -56,6 +56,7 @@ pub struct Failure {
 }
 
 impl Failure {
+    #[cfg(feature = "live")]
     pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
         Self { exit: Exit::Usage, message: message.into() }.into()
     }

@@ -31,7 +31,9 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
         use zctrace_common::config::flag;
         resolved.options.config.flags |= flag::BY_PID | flag::FOLLOW;
         resolved.options.pids.push(command.id());
-        resolved.words.push(format!("command={}", args.command.join(std::ffi::OsStr::new(" ")).to_string_lossy()));
+        resolved
+            .words
+            .push(format!("command={}", args.command.join(std::ffi::OsStr::new(" ")).to_string_lossy()));
     }
     let mut outputs = Vec::new();
     if args.json {

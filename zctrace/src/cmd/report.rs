@@ -13,8 +13,8 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     let mut out: Box<dyn Write> = Box::new(BufWriter::new(std::io::stdout()));
     let outputs = if args.json { vec![Output::json(out)] } else { Vec::new() };
     let mut pipeline = Pipeline::new(None, outputs, Select::default());
-    let end = pipeline::replay(&args.file, &mut pipeline)
-        .with_context(|| format!("{}", args.file.display()))?;
+    let end =
+        pipeline::replay(&args.file, &mut pipeline).with_context(|| format!("{}", args.file.display()))?;
     let summary = pipeline.finish()?;
     if !args.json {
         out = Box::new(BufWriter::new(std::io::stdout()));

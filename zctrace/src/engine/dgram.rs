@@ -114,11 +114,14 @@ impl Dgram {
         let handle = self.next;
         let running = self.in_call.iter().filter_map(|h| self.holds.get(h));
         let rivals: BTreeSet<u64> = running
-            .filter(|h| h.call != s.call && h.file == s.file && h.range.0 < s.range.1 && h.range.1 > s.range.0)
+            .filter(|h| {
+                h.call != s.call && h.file == s.file && h.range.0 < s.range.1 && h.range.1 > s.range.0
+            })
             .map(|h| h.group)
             .collect();
         if !rivals.is_empty() {
-            let mut all: Vec<u64> = rivals.iter().flat_map(|g| self.groups.remove(g).unwrap_or_else(|| vec![*g])).collect();
+            let mut all: Vec<u64> =
+                rivals.iter().flat_map(|g| self.groups.remove(g).unwrap_or_else(|| vec![*g])).collect();
             for member in &all {
                 if let Some(hold) = self.holds.get_mut(member) {
                     hold.group = handle;
@@ -171,7 +174,9 @@ impl Dgram {
     /// It returned, having sent up to `end`; `None`: nothing of this.
     pub(super) fn end(&mut self, handle: u64, end: Option<u64>, at: u64, ledger: &mut Ledger) {
         self.in_call.remove(&handle);
-        let Some(hold) = self.holds.get_mut(&handle) else { return };
+        let Some(hold) = self.holds.get_mut(&handle) else {
+            return;
+        };
         let Some(end) = end else {
             let (id, group, file) = (hold.id, hold.group, hold.file);
             self.holds.remove(&handle);
@@ -222,7 +227,9 @@ impl Dgram {
 
     /// Gives the hold what it waits for of `rest`, the ranges of `s` that are still nobody's.
     fn claim(&mut self, handle: u64, s: Stray, rest: &mut Vec<(u64, u64)>, ledger: &mut Ledger) -> bool {
-        let Some(hold) = self.holds.get_mut(&handle) else { return false };
+        let Some(hold) = self.holds.get_mut(&handle) else {
+            return false;
+        };
         if hold.file != s.file {
             return false;
         }

@@ -49,7 +49,8 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn open(&mut self, t: Transfer, cgroup: u64) {
-        let open = Open { cgroup, returned: false, holds: 0, last: None, not_before: None, free_missed: false, t };
+        let open =
+            Open { cgroup, returned: false, holds: 0, last: None, not_before: None, free_missed: false, t };
         self.open.insert(open.t.id, open);
     }
 
@@ -93,7 +94,9 @@ impl Ledger {
 
     /// As [`Self::close`], for a hold of a pipe.
     pub(super) fn drain(&mut self, id: TransferId, drain: Drain) {
-        let Some(o) = self.open.get_mut(&id) else { return };
+        let Some(o) = self.open.get_mut(&id) else {
+            return;
+        };
         if let Some(by) = drain.by {
             self.close(id, Close { at: drain.at, by });
         } else {
@@ -170,7 +173,12 @@ impl Ledger {
     }
 
     /// States what was over by `at`.
-    pub(super) fn checkpoint(&mut self, at: u64, name: &mut dyn FnMut(&mut Transfer, u64), out: &mut Vec<Fact>) {
+    pub(super) fn checkpoint(
+        &mut self,
+        at: u64,
+        name: &mut dyn FnMut(&mut Transfer, u64),
+        out: &mut Vec<Fact>,
+    ) {
         while let Some(first) = self.pending.first_entry() {
             if first.key().0 > at {
                 break;
@@ -180,7 +188,12 @@ impl Ledger {
     }
 
     /// States the rest. `cut`: the stream ended without a stop, so nothing vouches for it.
-    pub(super) fn finish(&mut self, cut: bool, name: &mut dyn FnMut(&mut Transfer, u64), out: &mut Vec<Fact>) {
+    pub(super) fn finish(
+        &mut self,
+        cut: bool,
+        name: &mut dyn FnMut(&mut Transfer, u64),
+        out: &mut Vec<Fact>,
+    ) {
         for (_, mut o) in std::mem::take(&mut self.pending) {
             if cut {
                 o.t.reasons.push(Reason::RecordingCut);

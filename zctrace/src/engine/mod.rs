@@ -7,6 +7,7 @@
 
 mod dgram;
 mod ledger;
+mod moves;
 mod names;
 mod ops;
 mod pipe;
@@ -233,7 +234,8 @@ impl Engine {
 
     fn sock(&mut self, at: u64, s: &Sock) {
         let name = Arc::new(names::sock(s));
-        let kind = if s.proto == TCP { Kind::Stream(Stream::new(s.snd_una)) } else { Kind::Dgram(Dgram::default()) };
+        let kind =
+            if s.proto == TCP { Kind::Stream(Stream::new(s.snd_una)) } else { Kind::Dgram(Dgram::default()) };
         let opaque = s.family != AF_UNIX && s.proto != TCP && s.proto != UDP;
         self.socks.insert(s.sock, SockState { name, kind, full: false, opaque, freed: false, born: at });
     }
@@ -244,7 +246,8 @@ impl Engine {
             return;
         }
         let pid = u64::from(p.pid) << 32;
-        let tasks: Vec<u64> = self.calls.range(pid..=pid | u64::from(u32::MAX)).map(|(task, _)| *task).collect();
+        let tasks: Vec<u64> =
+            self.calls.range(pid..=pid | u64::from(u32::MAX)).map(|(task, _)| *task).collect();
         for task in tasks {
             if let Some(call) = self.calls.remove(&task) {
                 self.exit_missed(&call);
@@ -288,7 +291,9 @@ impl Engine {
             self.stats.orphans += 1;
             return;
         };
-        let Some(sock) = self.socks.get_mut(&head.sock) else { return };
+        let Some(sock) = self.socks.get_mut(&head.sock) else {
+            return;
+        };
         let has = |flag: u32| f.flags & flag != 0;
         match &mut sock.kind {
             Kind::Stream(s) => {
@@ -324,7 +329,9 @@ impl Engine {
                     (true, false) => ReleasedBy::Drop,
                     (false, true) => ReleasedBy::ReceiverRead,
                     _ if has(free_flag::RX_SHUT) => ReleasedBy::Close,
-                    _ if has(free_flag::RX) || head.flags & head_flag::LOOPBACK != 0 => ReleasedBy::ReceiverRead,
+                    _ if has(free_flag::RX) || head.flags & head_flag::LOOPBACK != 0 => {
+                        ReleasedBy::ReceiverRead
+                    }
                     _ => ReleasedBy::TxComplete,
                 };
                 d.free(f.head, Close { at, by }, &mut self.ledger);
@@ -357,7 +364,9 @@ impl Engine {
 
     /// Forgets a socket that is freed and holds nothing.
     fn tidy(&mut self, id: u64) {
-        let Some(sock) = self.socks.get(&id) else { return };
+        let Some(sock) = self.socks.get(&id) else {
+            return;
+        };
         let idle = match &sock.kind {
             Kind::Stream(s) => s.is_idle() && s.has_ended(),
             Kind::Dgram(d) => d.is_idle(),

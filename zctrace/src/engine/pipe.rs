@@ -117,12 +117,26 @@ impl PipeState {
 
     /// A call begins to fill slots from `first` on.
     pub(super) fn begin(&mut self, id: TransferId, first: u64, off: u64, count: u64, ledger: &mut Ledger) {
-        self.put(first, Run { id, last: None, off, end: off.saturating_add(count), went: None, sure: true }, ledger);
+        self.put(
+            first,
+            Run { id, last: None, off, end: off.saturating_add(count), went: None, sure: true },
+            ledger,
+        );
     }
 
     /// It returned: slots up to `last` hold `bytes`; 0: nothing.
-    pub(super) fn end(&mut self, id: TransferId, first: u64, last: u64, bytes: u64, at: u64, ledger: &mut Ledger) {
-        let Some(run) = self.runs.get_mut(&(first, id)) else { return };
+    pub(super) fn end(
+        &mut self,
+        id: TransferId,
+        first: u64,
+        last: u64,
+        bytes: u64,
+        at: u64,
+        ledger: &mut Ledger,
+    ) {
+        let Some(run) = self.runs.get_mut(&(first, id)) else {
+            return;
+        };
         if bytes == 0 {
             self.runs.remove(&(first, id));
             ledger.unhold(id);
@@ -145,7 +159,11 @@ impl PipeState {
             // Whoever took them from here returned before it was known what they were.
             ledger.reason(s.id, Reason::PipeChanged);
         }
-        self.put(first, Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end, went: None, sure: s.sure }, ledger);
+        self.put(
+            first,
+            Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end, went: None, sure: s.sure },
+            ledger,
+        );
         self.drained(self.tail, Drain { at, by: None, seen: false }, ledger);
     }
 
@@ -215,7 +233,8 @@ impl PipeState {
         }
         let until = self.consumers.iter().copied().fold(self.tail, u64::min);
         let ended = self.runs.range(..(until, FIRST));
-        let gone: Vec<_> = ended.filter(|(_, r)| r.last.is_some_and(|l| l <= until)).map(|(k, _)| *k).collect();
+        let gone: Vec<_> =
+            ended.filter(|(_, r)| r.last.is_some_and(|l| l <= until)).map(|(k, _)| *k).collect();
         for key in &gone {
             self.runs.remove(key);
         }

@@ -14,7 +14,11 @@ impl Unwrap {
 
     /// The number nearest to the last one that ends in these 32 bits.
     pub(super) fn get(&mut self, low: u32) -> u64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the distance is meant modulo 2^32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "the distance is meant modulo 2^32"
+        )]
         let distance = low.wrapping_sub(self.at as u32) as i32;
         let full = self.at.saturating_add_signed(i64::from(distance));
         self.at = self.at.max(full);

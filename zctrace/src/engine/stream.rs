@@ -193,7 +193,9 @@ impl Stream {
     }
 
     fn returned(&mut self, key: (u64, TransferId), at: u64, ledger: &mut Ledger) {
-        let Some(hold) = self.holds.get(&key) else { return };
+        let Some(hold) = self.holds.get(&key) else {
+            return;
+        };
         let (id, end, last) = (hold.id, hold.end, hold.last_free);
         let mut acked = None;
         if let Some(at) = self.acked.reached(end) {
@@ -212,7 +214,9 @@ impl Stream {
 
     /// Ends the hold if nothing is left of it.
     fn check(&mut self, key: (u64, TransferId), close: Close, ledger: &mut Ledger) {
-        let Some(hold) = self.holds.get(&key) else { return };
+        let Some(hold) = self.holds.get(&key) else {
+            return;
+        };
         let done = !hold.in_call
             && (self.acked.to >= hold.end || self.closed.is_some())
             && !self.covered(key.0, hold.end);
@@ -279,7 +283,8 @@ impl Stream {
             return Vec::new();
         }
         let from = start.saturating_sub(self.longest_hold);
-        let known = self.holds.range((from, FIRST)..(end, FIRST)).filter(|(_, h)| h.end > start && !h.in_call);
+        let known =
+            self.holds.range((from, FIRST)..(end, FIRST)).filter(|(_, h)| h.end > start && !h.in_call);
         let running = self.running.range(..(end, FIRST));
         known.map(|(k, _)| *k).chain(running.copied()).collect()
     }

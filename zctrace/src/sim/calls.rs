@@ -47,12 +47,15 @@ fn task_id(task: usize) -> u64 {
 
 impl World {
     pub(super) fn begin_some_call(&mut self) {
-        let Some(task) = self.calls.iter().position(Option::is_none) else { return };
+        let Some(task) = self.calls.iter().position(Option::is_none) else {
+            return;
+        };
         // Few ranges, so that the same bytes are lent again and again.
         let ino = self.rng.within(10, 12);
         let off = self.rng.below(4) * 8192 + if self.rng.chance(30) { self.rng.below(PAGE) } else { 0 };
         let file = From::File { ino, off };
-        let count = if self.rng.chance(50) { self.rng.within(1, 4) * PAGE } else { self.rng.within(1, 60_000) };
+        let count =
+            if self.rng.chance(50) { self.rng.within(1, 4) * PAGE } else { self.rng.within(1, 60_000) };
         let (op, from, to) = match self.rng.below(100) {
             0..36 => (op::SENDFILE, file, To::Tcp(self.some_tcp())),
             36..50 => {
@@ -101,7 +104,8 @@ impl World {
     }
 
     fn begin(&mut self, task: usize, op: u8, from: From, to: To, count: u64) {
-        let mut body = OpEnter { op, count, cgroup: 1, comm: *b"sim\0\0\0\0\0\0\0\0\0\0\0\0\0", ..OpEnter::default() };
+        let mut body =
+            OpEnter { op, count, cgroup: 1, comm: *b"sim\0\0\0\0\0\0\0\0\0\0\0\0\0", ..OpEnter::default() };
         let (mut copies, mut opaque, mut head) = (false, false, 0);
         match from {
             From::File { ino, off } => {
@@ -114,7 +118,8 @@ impl World {
                 let pipe = &mut self.pipes[i];
                 pipe.consumers += 1;
                 (body.src_kind, body.src) = (end::PIPE, pipe.id);
-                (body.src_pos, body.src_off, body.src_head) = (low(pipe.tail).into(), pipe.offset(), low(pipe.head));
+                (body.src_pos, body.src_off, body.src_head) =
+                    (low(pipe.tail).into(), pipe.offset(), low(pipe.head));
             }
         }
         match to {
@@ -153,12 +158,15 @@ impl World {
         }
         self.wire.put(at, kind::OP_ENTER, task_id(task), &body);
         let (moved, plain, done) = (Vec::new(), false, 0);
-        self.calls[task] = Some(Call { op, from, to, opened, count, done, copies, opaque, head, moved, plain });
+        self.calls[task] =
+            Some(Call { op, from, to, opened, count, done, copies, opaque, head, moved, plain });
     }
 
     /// The call gets something done.
     pub(super) fn progress(&mut self, task: usize) {
-        let Some(mut call) = self.calls[task].take() else { return };
+        let Some(mut call) = self.calls[task].take() else {
+            return;
+        };
         let left = call.count - call.done;
         let open = match call.to {
             To::Tcp(i) => !self.tcps[i].closed,
@@ -208,7 +216,9 @@ impl World {
             if matches!(call.to, To::Pipe(i) if self.pipes[i].room() == 0) {
                 break;
             }
-            let Some((piece, empty)) = self.pipes[from].take(n) else { break };
+            let Some((piece, empty)) = self.pipes[from].take(n) else {
+                break;
+            };
             (n, call.done) = (n - piece.len, call.done + piece.len);
             call.plain |= piece.owner.is_none();
             if let Some(owner) = piece.owner
@@ -256,13 +266,16 @@ impl World {
 
     /// The call returns.
     pub(super) fn finish(&mut self, task: usize) {
-        let Some(call) = self.calls[task].take() else { return };
+        let Some(call) = self.calls[task].take() else {
+            return;
+        };
         let ret = if call.done > 0 { i64::try_from(call.done).unwrap_or(0) } else { EAGAIN };
         let mut body = OpExit { ret, ..OpExit::default() };
         if let From::Pipe(i) = call.from {
             let pipe = &mut self.pipes[i];
             pipe.consumers -= 1;
-            (body.src_pos, body.src_off, body.src_head) = (low(pipe.tail).into(), pipe.offset(), low(pipe.head));
+            (body.src_pos, body.src_off, body.src_head) =
+                (low(pipe.tail).into(), pipe.offset(), low(pipe.head));
         }
         let mut behind = None;
         match call.to {

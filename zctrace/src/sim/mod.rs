@@ -6,7 +6,10 @@
 //! reference counts on pages, never derived from the frames.
 //!
 //! Deliberately absent: content of files, and anything that the kernel half does not state.
-#![expect(clippy::indexing_slicing, reason = "the simulator's indices are its own; a wrong one is a bug to be seen at once")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "the simulator's indices are its own; a wrong one is a bug to be seen at once"
+)]
 
 mod calls;
 mod delivery;

@@ -97,7 +97,9 @@ impl World {
         let (unix, loopback) = (socket.unix, socket.loopback);
         // A byte stream is read in order; datagrams may overtake each other.
         let nth = if unix { 0 } else { self.rng.index(self.packets[i].queue.len()) };
-        let Some((pieces, head)) = self.packets[i].queue.remove(nth) else { return };
+        let Some((pieces, head)) = self.packets[i].queue.remove(nth) else {
+            return;
+        };
         if !pieces.iter().any(|p| p.owner.is_some()) {
             return;
         }
@@ -110,7 +112,8 @@ impl World {
             };
             (head, flags, by)
         } else {
-            let by = if extra & free_flag::DROPPED != 0 { ReleasedBy::Close } else { ReleasedBy::ReceiverRead };
+            let by =
+                if extra & free_flag::DROPPED != 0 { ReleasedBy::Close } else { ReleasedBy::ReceiverRead };
             (self.packet_head(i, &pieces, head_flag::AT_FREE), extra, by)
         };
         let len = low(pieces.iter().map(|p| p.len).sum());

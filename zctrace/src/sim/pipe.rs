@@ -62,7 +62,11 @@ impl World {
     pub(super) fn some_pipe(&mut self) -> usize {
         let known = self.pipes.iter().filter(|p| !p.freed).count();
         if known < MAX {
-            let tail = if self.rng.chance(40) { (1 << 32) - self.rng.within(1, 40) } else { self.rng.below(1 << 20) };
+            let tail = if self.rng.chance(40) {
+                (1 << 32) - self.rng.within(1, 40)
+            } else {
+                self.rng.below(1 << 20)
+            };
             let new = PipeObject {
                 id: 0,
                 head: tail,
@@ -121,7 +125,9 @@ impl World {
         let mut n = if self.rng.chance(50) { bytes } else { self.rng.within(1, bytes) };
         let mut gone = Vec::new();
         while n > 0 {
-            let Some((piece, empty)) = self.pipes[i].take(n) else { break };
+            let Some((piece, empty)) = self.pipes[i].take(n) else {
+                break;
+            };
             n -= piece.len;
             if let Some(owner) = piece.owner {
                 self.book.read(owner);

@@ -209,13 +209,26 @@ impl World {
         }
         self.heads.insert(
             at.id(),
-            HeadObject { tcp: i, start, end, told: end, frags, rtx, clone: true, rx: false, odd: 0, merged_into: None },
+            HeadObject {
+                tcp: i,
+                start,
+                end,
+                told: end,
+                frags,
+                rtx,
+                clone: true,
+                rx: false,
+                odd: 0,
+                merged_into: None,
+            },
         );
         at.id()
     }
 
     fn tcp_transmit(&mut self, i: usize) {
-        let Some(mut skb) = self.tcps[i].wq.pop_front() else { return };
+        let Some(mut skb) = self.tcps[i].wq.pop_front() else {
+            return;
+        };
         if skb.end - skb.start > 1 && self.rng.chance(25) {
             let at = self.rng.within(skb.start + 1, skb.end - 1);
             let tail = skb.split(at);
@@ -238,7 +251,11 @@ impl World {
             let second = first.split(middle);
             for part in [first, second] {
                 let segment = self.tcp_head(i, part.start, part.end, part.frags, false, head_flag::SEGMENT);
-                self.tcps[i].flight.push_back(Packet { start: part.start, end: part.end, head: Some(segment) });
+                self.tcps[i].flight.push_back(Packet {
+                    start: part.start,
+                    end: part.end,
+                    head: Some(segment),
+                });
             }
         } else {
             self.tcps[i].flight.push_back(Packet { start: skb.start, end: skb.end, head: Some(head) });
@@ -248,7 +265,9 @@ impl World {
 
     /// A packet reaches the receive queue, or leaves the device for another machine.
     fn tcp_arrive(&mut self, i: usize) {
-        let Some(packet) = self.tcps[i].flight.pop_front() else { return };
+        let Some(packet) = self.tcps[i].flight.pop_front() else {
+            return;
+        };
         if !self.tcps[i].loopback {
             packet.head.into_iter().for_each(|h| self.drop_clone(h));
             return;
@@ -283,7 +302,9 @@ impl World {
 
     /// `skb_try_coalesce()`: `into` takes over (or shares) the pages of `from`.
     fn coalesce(&mut self, from: u64, into: u64) {
-        let Some(source) = self.heads.get_mut(&from) else { return };
+        let Some(source) = self.heads.get_mut(&from) else {
+            return;
+        };
         source.merged_into = Some(into);
         let (frags, end, stolen) = (source.frags.clone(), source.end, !source.rtx);
         for f in &frags {
@@ -307,9 +328,11 @@ impl World {
         self.tcps[i].snd_una = una;
         // Outside ESTABLISHED nothing shows the acknowledgement but the frees it causes.
         let silent = self.rng.chance(20)
-            && self.tcps[i].rtx.iter().filter(|s| s.start < una && s.lends()).all(|s| {
-                s.end <= una && s.head.is_some_and(|h| !self.tcps[i].parked.contains(&h))
-            });
+            && self.tcps[i]
+                .rtx
+                .iter()
+                .filter(|s| s.start < una && s.lends())
+                .all(|s| s.end <= una && s.head.is_some_and(|h| !self.tcps[i].parked.contains(&h)));
         if self.tcps[i].id != 0 && !silent {
             let at = self.say(kind::ACK, &Ack { sock: self.tcps[i].id, una: low(una), pad: 0 });
             self.told_ack(i, una, at);
@@ -344,7 +367,9 @@ impl World {
     }
 
     fn tcp_read(&mut self, i: usize) {
-        let Some(first) = self.tcps[i].rxq.front().copied() else { return };
+        let Some(first) = self.tcps[i].rxq.front().copied() else {
+            return;
+        };
         let n = if self.rng.chance(70) { first.end } else { self.rng.within(self.tcps[i].copied, first.end) };
         self.tcps[i].copied = self.tcps[i].copied.max(n);
         // On another CPU than the one it came from, the free is put off, and a frame says so.
@@ -501,7 +526,9 @@ impl World {
     }
 
     fn free_head(&mut self, id: u64, moved: u32) {
-        let Some(head) = self.heads.get(&id) else { return };
+        let Some(head) = self.heads.get(&id) else {
+            return;
+        };
         let (i, odd, len, told) = (head.tcp, head.odd, low(head.end - head.start), head.told);
         let (rx, shut) = (head.rx, head.rx && self.tcps[i].rx_shut);
         if let Some(into) = head.merged_into
@@ -535,7 +562,9 @@ impl World {
         if !freed {
             self.told_ack(i, snd_una, at);
         }
-        let Some(head) = self.heads.remove(&id) else { return };
+        let Some(head) = self.heads.remove(&id) else {
+            return;
+        };
         if odd != 0 {
             for f in head.frags.iter().filter(|f| f.start < told) {
                 self.book.unknowable(f.owner);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytemuck::{Pod, Zeroable};
 use zctrace_common::kernel::{Path, Sock, kind};
 
+use super::Knobs;
 use super::calls::Call;
 use super::packet::Packets;
 use super::pipe::PipeObject;
@@ -12,7 +13,6 @@ use super::rng::Rng;
 use super::tcp::{HeadObject, Tcp};
 use super::truth::Book;
 use super::wire::{Stamp, Wire};
-use super::Knobs;
 use crate::model::TransferId;
 
 pub(super) const PAGE: u64 = 4096;

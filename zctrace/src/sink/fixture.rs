@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::{
-    Api, Fact, FileRef, LossLine, LossWhat, Outcome, ProbeState, ProbeStatus, Reason, ReleasedBy,
-    SockAddr, SockRef, TraceInfo, Transfer, TransferId, Verdict,
+    Api, Fact, FileRef, LossLine, LossWhat, Outcome, ProbeState, ProbeStatus, Reason, ReleasedBy, SockAddr,
+    SockRef, TraceInfo, Transfer, TransferId, Verdict,
 };
 
 /// Nanoseconds of CLOCK_MONOTONIC at which everything here begins.
@@ -21,11 +21,7 @@ pub(super) fn transfer(ms: u64) -> Transfer {
         tid: 4243,
         comm: b"nginx".as_slice().into(),
         cgroup: Some("/system.slice/nginx.service".into()),
-        file: FileRef {
-            dev: (8 << 20) | 1,
-            ino: 12,
-            path: Some(b"/srv/www/site.tar".as_slice().into()),
-        },
+        file: FileRef { dev: (8 << 20) | 1, ino: 12, path: Some(b"/srv/www/site.tar".as_slice().into()) },
         offset: 4096,
         requested: 1 << 20,
         bytes: 65_536,
@@ -59,11 +55,7 @@ pub(super) fn held() -> Transfer {
         api: Api::Splice,
         comm: b"e\x1b[2J\xff".as_slice().into(),
         cgroup: None,
-        file: FileRef {
-            dev: 0x1b,
-            ino: 99,
-            path: None,
-        },
+        file: FileRef { dev: 0x1b, ino: 99, path: None },
         socket: None,
         first_xmit_ns: None,
         ack_ns: None,
@@ -75,13 +67,7 @@ pub(super) fn held() -> Transfer {
 }
 
 pub(super) fn loss(what: LossWhat, records: u64) -> Fact {
-    Fact::Loss(LossLine {
-        what,
-        cpu: Some(1),
-        from_ns: START,
-        to_ns: START + 40_000_000,
-        records,
-    })
+    Fact::Loss(LossLine { what, cpu: Some(1), from_ns: START, to_ns: START + 40_000_000, records })
 }
 
 pub(super) fn info() -> TraceInfo {
@@ -92,11 +78,7 @@ pub(super) fn info() -> TraceInfo {
         start_realtime_ns: 1_700_000_000_000_000_000,
         filters: vec!["pid=4242".into()],
         probes: vec![
-            ProbeStatus {
-                name: "kmem:kfree".into(),
-                state: ProbeState::Attached,
-                reason: None,
-            },
+            ProbeStatus { name: "kmem:kfree".into(), state: ProbeState::Attached, reason: None },
             ProbeStatus {
                 name: "tcp:tcp_probe".into(),
                 state: ProbeState::Missing,

@@ -18,11 +18,7 @@ use crate::text;
 struct Escapes;
 
 impl Formatter for Escapes {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        to: &mut W,
-        text: &str,
-    ) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, to: &mut W, text: &str) -> io::Result<()> {
         let mut rest = text;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| text::acts(*c)) {
             let (plain, from) = rest.split_at(at);
@@ -146,11 +142,7 @@ fn trace(t: &TraceInfo) -> Trace<'_> {
 }
 
 fn file(f: &FileRef) -> File<'_> {
-    File {
-        dev: text::dev(f.dev),
-        ino: f.ino,
-        path: f.path.as_deref().map(raw),
-    }
+    File { dev: text::dev(f.dev), ino: f.ino, path: f.path.as_deref().map(raw) }
 }
 
 /// Valid UTF-8 as it is (serde escapes what JSON must); anything else visibly.
@@ -214,12 +206,7 @@ fn loss(l: &LossLine) -> LossObject {
 }
 
 fn quantiles(d: &Distribution) -> Quantiles {
-    Quantiles {
-        p50: d.quantile(0.5),
-        p90: d.quantile(0.9),
-        p99: d.quantile(0.99),
-        max: d.max(),
-    }
+    Quantiles { p50: d.quantile(0.5), p90: d.quantile(0.9), p99: d.quantile(0.99), max: d.max() }
 }
 
 impl<W: Write> JsonLines<W> {

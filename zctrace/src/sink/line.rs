@@ -35,23 +35,9 @@ impl<W: Write> Lines<W> {
                 for p in t.probes.iter().filter(|p| p.state == ProbeState::Missing) {
                     let why = p.reason.as_deref().unwrap_or("no reason was recorded");
                     let line = format!("MISSING probe {}: {why}", p.name);
-                    writeln!(
-                        self.to,
-                        "{}",
-                        text::shorten(&text::harmless(line.as_bytes()), WIDTH)
-                    )?;
+                    writeln!(self.to, "{}", text::shorten(&text::harmless(line.as_bytes()), WIDTH))?;
                 }
-                self.row([
-                    "TIME",
-                    "PROCESS",
-                    "API",
-                    "FILE",
-                    "OFFSET+BYTES",
-                    "PEER",
-                    "GAP",
-                    "EXPOSED",
-                    "END",
-                ])
+                self.row(["TIME", "PROCESS", "API", "FILE", "OFFSET+BYTES", "PEER", "GAP", "EXPOSED", "END"])
             }
             Fact::Transfer(t) => self.transfer(t),
             Fact::Loss(l) => self.loss(l),
@@ -97,11 +83,7 @@ impl<W: Write> Lines<W> {
 
     fn loss(&mut self, l: &LossLine) -> io::Result<()> {
         let (from, to) = (self.time(l.from_ns), self.time(l.to_ns));
-        writeln!(
-            self.to,
-            "{to:>9} {} (since {from})",
-            text::loss_sentence(l.what, l.records)
-        )
+        writeln!(self.to, "{to:>9} {} (since {from})", text::loss_sentence(l.what, l.records))
     }
 
     /// Seconds since the trace began: microseconds where nine characters have room for them.
@@ -132,9 +114,7 @@ fn range(t: &Transfer) -> String {
     if exact.len() <= RANGE {
         return exact;
     }
-    let bytes = t
-        .return_ns
-        .map_or_else(|| "?".into(), |_| text::bytes(t.bytes));
+    let bytes = t.return_ns.map_or_else(|| "?".into(), |_| text::bytes(t.bytes));
     format!("{}+{bytes}", text::bytes(t.offset)).replace(' ', "")
 }
 
@@ -179,10 +159,7 @@ mod tests {
                 Ipv6Addr::from([0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]).into(),
                 443,
             );
-            Arc::new(SockRef {
-                remote,
-                ..(*s).clone()
-            })
+            Arc::new(SockRef { remote, ..(*s).clone() })
         });
         t
     }

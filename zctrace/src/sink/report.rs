@@ -95,36 +95,19 @@ fn fold(first: &str, rest: &str) -> Vec<String> {
 
 fn header(to: &mut impl Write, s: &Summary) -> io::Result<()> {
     let Some(info) = &s.info else {
-        return writeln!(
-            to,
-            "This recording has no header: its first block is missing."
-        );
+        return writeln!(to, "This recording has no header: its first block is missing.");
     };
-    let filters = if info.filters.is_empty() {
-        "everything".into()
-    } else {
-        info.filters.join(" ")
-    };
-    let seen = s.span.map_or_else(String::new, |(_, last)| {
-        format!(", {}", text::ns(last.saturating_sub(info.start_ns)))
-    });
-    let line = format!(
-        "{} on Linux {}{seen}, traced: {filters}",
-        info.tool, info.kernel
-    );
+    let filters = if info.filters.is_empty() { "everything".into() } else { info.filters.join(" ") };
+    let seen = s
+        .span
+        .map_or_else(String::new, |(_, last)| format!(", {}", text::ns(last.saturating_sub(info.start_ns))));
+    let line = format!("{} on Linux {}{seen}, traced: {filters}", info.tool, info.kernel);
     wrapped(to, "", &text::harmless(line.as_bytes()))
 }
 
 fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    let losses = s
-        .losses
-        .iter()
-        .map(|(what, n)| text::loss_sentence(*what, *n));
-    let probes = s
-        .info
-        .iter()
-        .flat_map(|i| &i.probes)
-        .filter(|p| p.state == ProbeState::Missing);
+    let losses = s.losses.iter().map(|(what, n)| text::loss_sentence(*what, *n));
+    let probes = s.info.iter().flat_map(|i| &i.probes).filter(|p| p.state == ProbeState::Missing);
     let missing = probes.map(|p| {
         let why = p.reason.as_deref().unwrap_or("no reason was recorded");
         format!("MISSING probe {}: {why}", p.name)
@@ -138,32 +121,18 @@ fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
 }
 
 fn findings(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    let n = format!(
-        "{}, {}",
-        text::transfers(s.transfers()),
-        text::bytes(s.all.bytes)
-    );
+    let n = format!("{}, {}", text::transfers(s.transfers()), text::bytes(s.all.bytes));
     writeln!(to, "\n{}", style.bold(&n))?;
     if s.transfers() == 0 {
         return Ok(());
     }
     if s.mutated() > 0 {
         let count = style.red(&format!("MUTATED  {:>9}", s.mutated()));
-        writeln!(
-            to,
-            "  {count}   their bytes could have changed while they were lent"
-        )?;
+        writeln!(to, "  {count}   their bytes could have changed while they were lent")?;
     }
-    let by: Vec<String> = s
-        .released_by
-        .iter()
-        .map(|(by, n)| format!("{n} {}", text::released_by(*by)))
-        .collect();
-    wrapped(
-        to,
-        &format!("  released {:>9}   ", s.released()),
-        &by.join(", "),
-    )?;
+    let by: Vec<String> =
+        s.released_by.iter().map(|(by, n)| format!("{n} {}", text::released_by(*by))).collect();
+    wrapped(to, &format!("  released {:>9}   ", s.released()), &by.join(", "))?;
     if s.held() > 0 {
         let count = style.red(&format!("held     {:>9}", s.held()));
         writeln!(to, "  {count}   still lent when the trace ended")?;
@@ -171,16 +140,8 @@ fn findings(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     if s.unknown() > 0 {
         let count = style.red(&format!("unknown  {:>9}", s.unknown()));
         writeln!(to, "  {count}   whether they were released is not known:")?;
-        for (reason, n) in s
-            .reasons
-            .iter()
-            .filter(|(r, _)| **r != Reason::MutationsUnwatched)
-        {
-            wrapped(
-                to,
-                &format!("           {n:>9}     "),
-                text::reason(*reason).1,
-            )?;
+        for (reason, n) in s.reasons.iter().filter(|(r, _)| **r != Reason::MutationsUnwatched) {
+            wrapped(to, &format!("           {n:>9}     "), text::reason(*reason).1)?;
         }
     }
     if s.reasons.contains_key(&Reason::MutationsUnwatched) {
@@ -209,11 +170,7 @@ fn row(title: &str, p50: &str, p90: &str, p99: &str, max: &str) -> String {
 fn quantiles(to: &mut impl Write, title: &str, d: &Distribution) -> io::Result<()> {
     let some = |ns: Option<u64>| ns.map_or_else(|| "-".into(), text::ns);
     let q = |q| some(d.quantile(q));
-    writeln!(
-        to,
-        "{}",
-        row(title, &q(0.5), &q(0.9), &q(0.99), &some(d.max()))
-    )
+    writeln!(to, "{}", row(title, &q(0.5), &q(0.9), &q(0.99), &some(d.max())))
 }
 
 /// The gap in decades.
@@ -221,12 +178,7 @@ fn bars(to: &mut impl Write, group: &Group) -> io::Result<()> {
     let decades = group.gap.decades();
     let most = decades.iter().map(|(_, n)| *n).max().unwrap_or(0);
     for (from, n) in decades {
-        writeln!(
-            to,
-            "  gap from {:>8}  {:<BAR$} {n}",
-            text::ns(from),
-            bar(n, most)
-        )?;
+        writeln!(to, "  gap from {:>8}  {:<BAR$} {n}", text::ns(from), bar(n, most))?;
     }
     Ok(())
 }
@@ -234,12 +186,8 @@ fn bars(to: &mut impl Write, group: &Group) -> io::Result<()> {
 /// `n` of `most`, in eighths of a character; anything at all shows.
 fn bar(n: u64, most: u64) -> String {
     let eighths = u128::from(n) * (BAR as u128 * 8) / u128::from(most.max(1));
-    let eighths = usize::try_from(eighths)
-        .unwrap_or(0)
-        .max(usize::from(n > 0));
-    let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
-        .get(eighths % 8)
-        .copied();
+    let eighths = usize::try_from(eighths).unwrap_or(0).max(usize::from(n > 0));
+    let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"].get(eighths % 8).copied();
     format!("{}{}", "█".repeat(eighths / 8), part.unwrap_or_default())
 }
 
@@ -254,17 +202,13 @@ fn peer(t: &Transfer) -> String {
 }
 
 fn name(file: &FileRef) -> Cow<'_, str> {
-    file.path.as_deref().map_or_else(
-        || format!("ino {} on {}", file.ino, text::dev(file.dev)).into(),
-        text::harmless,
-    )
+    file.path
+        .as_deref()
+        .map_or_else(|| format!("ino {} on {}", file.ino, text::dev(file.dev)).into(), text::harmless)
 }
 
 fn who(to: &mut impl Write, first: &str, t: &Transfer, last: &str) -> io::Result<()> {
-    let (file, peer) = (
-        text::shorten(&name(&t.file), 28),
-        text::shorten(&peer(t), 21),
-    );
+    let (file, peer) = (text::shorten(&name(&t.file), 28), text::shorten(&peer(t), 21));
     writeln!(to, "  {first:>9}  {file:<28}  {peer:<21}  {last}")
 }
 
@@ -272,16 +216,10 @@ fn held(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     let Some((_, last)) = s.span.filter(|_| !s.stuck.is_empty()) else {
         return Ok(());
     };
-    writeln!(
-        to,
-        "\n{}",
-        style.bold("Still lent, oldest first: for at least, file, to, bytes")
-    )?;
+    writeln!(to, "\n{}", style.bold("Still lent, oldest first: for at least, file, to, bytes"))?;
     for t in &s.stuck {
         let age = text::ns(last.saturating_sub(t.submit_ns));
-        let bytes = t
-            .return_ns
-            .map_or_else(|| "-".into(), |_| text::bytes(t.bytes));
+        let bytes = t.return_ns.map_or_else(|| "-".into(), |_| text::bytes(t.bytes));
         who(to, &age, t, &bytes)?;
     }
     Ok(())
@@ -291,11 +229,7 @@ fn worst(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     if s.worst.is_empty() {
         return Ok(());
     }
-    writeln!(
-        to,
-        "\n{}",
-        style.bold("Longest gaps: gap, file, to, ended by")
-    )?;
+    writeln!(to, "\n{}", style.bold("Longest gaps: gap, file, to, ended by"))?;
     for t in &s.worst {
         let gap = t.gap_ns().map_or_else(|| "-".into(), text::ns);
         who(to, &gap, t, t.released_by.map_or("-", text::released_by))?;
@@ -306,27 +240,17 @@ fn worst(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
 fn files(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     let mut files: Vec<_> = s.files.iter().collect();
     files.sort_by_key(|(_, (n, bytes))| std::cmp::Reverse((*bytes, *n)));
-    writeln!(
-        to,
-        "\n{}",
-        style.bold("Files by bytes lent: bytes, transfers, file")
-    )?;
+    writeln!(to, "\n{}", style.bold("Files by bytes lent: bytes, transfers, file"))?;
     for (file, (n, bytes)) in files.iter().take(FILES_SHOWN) {
-        writeln!(
-            to,
-            "  {:>9}  {n:>9}  {}",
-            text::bytes(*bytes),
-            text::shorten(&name(file), 56)
-        )?;
+        writeln!(to, "  {:>9}  {n:>9}  {}", text::bytes(*bytes), text::shorten(&name(file), 56))?;
     }
     let rest = files.get(FILES_SHOWN..).unwrap_or_default();
     let (others, more) = (s.others, rest.len());
     if more == 0 && others.0 == 0 {
         return Ok(());
     }
-    let (n, bytes) = rest.iter().fold(others, |(n, b), (_, (more, bytes))| {
-        (n + more, b.saturating_add(*bytes))
-    });
+    let (n, bytes) =
+        rest.iter().fold(others, |(n, b), (_, (more, bytes))| (n + more, b.saturating_add(*bytes)));
     let what = if others.0 == 0 {
         format!("{more} more files")
     } else {

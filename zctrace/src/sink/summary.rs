@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 
-use crate::model::{
-    Api, Fact, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict,
-};
+use crate::model::{Api, Fact, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict};
 use crate::text;
 
 /// How many transfers are kept as the worst.
@@ -30,11 +28,7 @@ pub struct Distribution {
 impl Default for Distribution {
     #[expect(clippy::unwrap_used, reason = "one to five digits are always accepted")]
     fn default() -> Self {
-        Self {
-            histogram: Histogram::new(3).unwrap(),
-            max: 0,
-            decades: [0; DECADES],
-        }
+        Self { histogram: Histogram::new(3).unwrap(), max: 0, decades: [0; DECADES] }
     }
 }
 
@@ -70,15 +64,10 @@ impl Distribution {
     /// The first decade begins at 0.
     #[must_use]
     pub fn decades(&self) -> Vec<(u64, u64)> {
-        let all: Vec<(u64, u64)> = (0u32..)
-            .zip(self.decades)
-            .map(|(e, n)| (if e == 0 { 0 } else { 10u64.pow(e) }, n))
-            .collect();
+        let all: Vec<(u64, u64)> =
+            (0u32..).zip(self.decades).map(|(e, n)| (if e == 0 { 0 } else { 10u64.pow(e) }, n)).collect();
         let first = all.iter().position(|(_, n)| *n > 0).unwrap_or(all.len());
-        let last = all
-            .iter()
-            .rposition(|(_, n)| *n > 0)
-            .map_or(0, |last| last + 1);
+        let last = all.iter().rposition(|(_, n)| *n > 0).map_or(0, |last| last + 1);
         all.get(first..last).unwrap_or_default().to_vec()
     }
 }
@@ -159,11 +148,7 @@ impl Summary {
             *self.reasons.entry(*reason).or_default() += 1;
         }
         let room = self.files.len() < FILES || self.files.contains_key(&t.file);
-        let (n, bytes) = if room {
-            self.files.entry(t.file.clone()).or_default()
-        } else {
-            &mut self.others
-        };
+        let (n, bytes) = if room { self.files.entry(t.file.clone()).or_default() } else { &mut self.others };
         *n += 1;
         *bytes = bytes.saturating_add(t.bytes);
         let last = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
@@ -230,16 +215,8 @@ fn keep(list: &mut Vec<Arc<Transfer>>, t: &Transfer, key: impl Fn(&Transfer) -> 
 /// The totals in one line.
 #[must_use]
 pub fn summary_line(s: &Summary) -> String {
-    let mut line = format!(
-        "{}, {}",
-        text::transfers(s.transfers()),
-        text::bytes(s.all.bytes)
-    );
-    for (n, what) in [
-        (s.released(), "released"),
-        (s.held(), "still held"),
-        (s.unknown(), "unknown"),
-    ] {
+    let mut line = format!("{}, {}", text::transfers(s.transfers()), text::bytes(s.all.bytes));
+    for (n, what) in [(s.released(), "released"), (s.held(), "still held"), (s.unknown(), "unknown")] {
         if n > 0 {
             line.push_str(&format!(", {n} {what}"));
         }

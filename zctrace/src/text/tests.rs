@@ -67,35 +67,16 @@ fn contract_words() {
     assert_eq!(outcomes.map(outcome).join(" "), "released held unknown");
     let verdicts = [Verdict::Clean, Verdict::Mutated, Verdict::Unknown];
     assert_eq!(verdicts.map(verdict).join(" "), "clean mutated unknown");
-    let losses = [
-        LossWhat::Ring,
-        LossWhat::LearnMiss,
-        LossWhat::FreeMiss,
-        LossWhat::MapFull,
-    ];
-    assert_eq!(
-        losses.map(loss).join(" "),
-        "ring learn_miss free_miss map_full"
-    );
-    assert_eq!(
-        [1, 2, 10, 38].map(|f| family(f).into_owned()).join(" "),
-        "unix inet inet6 38"
-    );
-    assert_eq!(
-        [6, 17, 262, 132]
-            .map(|p| proto(p).unwrap().into_owned())
-            .join(" "),
-        "tcp udp mptcp 132"
-    );
+    let losses = [LossWhat::Ring, LossWhat::LearnMiss, LossWhat::FreeMiss, LossWhat::MapFull];
+    assert_eq!(losses.map(loss).join(" "), "ring learn_miss free_miss map_full");
+    assert_eq!([1, 2, 10, 38].map(|f| family(f).into_owned()).join(" "), "unix inet inet6 38");
+    assert_eq!([6, 17, 262, 132].map(|p| proto(p).unwrap().into_owned()).join(" "), "tcp udp mptcp 132");
     assert_eq!(proto(0), None);
 }
 
 #[test]
 fn losses_say_what_they_cost() {
-    assert_eq!(
-        loss_sentence(LossWhat::Ring, 3),
-        "LOST 3 records: transfers open at that time are `unknown`"
-    );
+    assert_eq!(loss_sentence(LossWhat::Ring, 3), "LOST 3 records: transfers open at that time are `unknown`");
     assert_eq!(
         loss_sentence(LossWhat::FreeMiss, 1),
         "SKIPPED 1 free-watching probe runs: some windows may seem open too long"
@@ -136,15 +117,9 @@ fn hostile_strings_cannot_act() {
         (b"\x1b[2Jx", "\\x1b[2Jx"),
         (b"a\nb\tc\r\0\x7f", "a\\nb\\tc\\x0d\\x00\\x7f"),
         ("\u{202e}gpj".as_bytes(), "\\u{202e}gpj"),
-        (
-            "a\u{200f}b\u{61c}c\u{2066}d".as_bytes(),
-            "a\\u{200f}b\\u{61c}c\\u{2066}d",
-        ),
+        ("a\u{200f}b\u{61c}c\u{2066}d".as_bytes(), "a\\u{200f}b\\u{61c}c\\u{2066}d"),
         ("\u{9b}31m".as_bytes(), "\\x9b31m"),
-        (
-            "\u{ad}\u{feff}\u{e0041}".as_bytes(),
-            "\\xad\\u{feff}\\u{e0041}",
-        ),
+        ("\u{ad}\u{feff}\u{e0041}".as_bytes(), "\\xad\\u{feff}\\u{e0041}"),
         (b"\xff\xfe", "\\xff\\xfe"),
         (b"ok\xe2\x82", "ok\\xe2\\x82"),
         ("日本 Grüße".as_bytes(), "日本 Grüße"),

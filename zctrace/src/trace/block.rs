@@ -46,13 +46,7 @@ impl BlockHeader {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(BLOCK_HEADER);
         bytes.extend_from_slice(&BLOCK_MAGIC);
-        for word in [
-            self.codec,
-            self.frames,
-            self.raw_len,
-            self.stored_len,
-            self.payload_crc,
-        ] {
+        for word in [self.codec, self.frames, self.raw_len, self.stored_len, self.payload_crc] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         bytes.extend_from_slice(&self.first_ts.to_le_bytes());
@@ -66,25 +60,11 @@ impl BlockHeader {
     /// `None`: not a block header, or a damaged one.
     pub(super) fn decode(bytes: &[u8; BLOCK_HEADER]) -> Option<Self> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
-        if bytes.first_chunk() != Some(&BLOCK_MAGIC)
-            || crc32fast::hash(body) != u32::from_le_bytes(*crc)
-        {
+        if bytes.first_chunk() != Some(&BLOCK_MAGIC) || crc32fast::hash(body) != u32::from_le_bytes(*crc) {
             return None;
         }
-        let u32_at = |at: usize| {
-            bytes
-                .get(at..at + 4)?
-                .try_into()
-                .ok()
-                .map(u32::from_le_bytes)
-        };
-        let u64_at = |at: usize| {
-            bytes
-                .get(at..at + 8)?
-                .try_into()
-                .ok()
-                .map(u64::from_le_bytes)
-        };
+        let u32_at = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+        let u64_at = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
         let header = Self {
             codec: u32_at(4)?,
             frames: u32_at(8)?,

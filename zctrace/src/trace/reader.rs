@@ -113,21 +113,13 @@ impl<R: Read> Reader<R> {
         if n < FILE_HEADER || !header.starts_with(&MAGIC) {
             return Err(TraceError::NotARecording);
         }
-        let version = header
-            .get(8..10)
-            .and_then(|b| b.try_into().ok())
-            .map_or(0, u16::from_le_bytes);
+        let version = header.get(8..10).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes);
         match version {
             0 => return Err(TraceError::NotARecording),
             1..=VERSION => {}
             newer => return Err(TraceError::Newer(newer)),
         }
-        Ok(Self {
-            from,
-            at: FILE_HEADER as u64,
-            raw: Vec::new(),
-            stopped: false,
-        })
+        Ok(Self { from, at: FILE_HEADER as u64, raw: Vec::new(), stopped: false })
     }
 
     /// Hands every frame to `take` until the recording or `take` ends.
@@ -144,9 +136,7 @@ impl<R: Read> Reader<R> {
             }
             let mut rest = self.raw.as_slice();
             while let Some((header, _)) = frame::split(rest) {
-                let (one, more) = rest
-                    .split_at_checked(usize::from(header.len))
-                    .unwrap_or((rest, &[]));
+                let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
                 self.stopped = header.kind == kind::STOP;
                 take(one)?;
                 rest = more;

@@ -39,8 +39,7 @@ impl<W: Write> Writer<W> {
     /// When the header cannot be written.
     pub fn new(mut to: W) -> Result<Self, WriteError> {
         let header = file_header();
-        to.write_all(&header)
-            .map_err(|source| WriteError { written: 0, source })?;
+        to.write_all(&header).map_err(|source| WriteError { written: 0, source })?;
         let written = header.len() as u64;
         Ok(Self {
             to,
@@ -78,11 +77,7 @@ impl<W: Write> Writer<W> {
         self.header.last_ts = self.header.last_ts.max(header.ts);
         self.header.frames += 1;
         self.raw.extend_from_slice(bytes);
-        if self.raw.len() >= FULL {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.raw.len() >= FULL { self.flush() } else { Ok(()) }
     }
 
     /// Closes the block in hand, so that a reader sees every frame so far.
@@ -97,11 +92,8 @@ impl<W: Write> Writer<W> {
             return Ok(());
         }
         let packed = lz4_flex::block::compress(&self.raw);
-        let (codec, stored) = if packed.len() < self.raw.len() {
-            (codec::LZ4, &packed)
-        } else {
-            (codec::RAW, &self.raw)
-        };
+        let (codec, stored) =
+            if packed.len() < self.raw.len() { (codec::LZ4, &packed) } else { (codec::RAW, &self.raw) };
         let length = |n: usize| u32::try_from(n).unwrap_or(MAX_RAW);
         self.header.codec = codec;
         self.header.raw_len = length(self.raw.len());
@@ -136,9 +128,6 @@ impl<W: Write> Writer<W> {
     }
 
     fn error(&self, source: io::Error) -> WriteError {
-        WriteError {
-            written: self.written,
-            source,
-        }
+        WriteError { written: self.written, source }
     }
 }

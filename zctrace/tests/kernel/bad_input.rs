@@ -106,7 +106,9 @@ fn broken_recordings() {
     // The good prefix is there, and nothing in it is claimed that the missing rest could change.
     assert!(out.lines().any(|l| l.contains("\"released\"") || l.contains("recording-cut")));
 
-    for (content, words) in [(&b"garbage"[..], "not a zctrace recording"), (b"", "recording"), (&bytes[..20], "cut off")] {
+    for (content, words) in
+        [(&b"garbage"[..], "not a zctrace recording"), (b"", "recording"), (&bytes[..20], "cut off")]
+    {
         std::fs::write(&bad, content).unwrap();
         let (code, _, err) = output(&mut zctrace(&["report", bad_name]));
         assert_eq!(code, 4, "{err}");
@@ -178,7 +180,9 @@ fn a_full_disk_while_recording() {
 
 /// BPF programs of zctrace that are loaded now.
 fn loaded() -> usize {
-    let (_, out, _) = output(Command::new("sh").args(["-c", "grep -l 'prog_type:' /proc/[0-9]*/fdinfo/* 2>/dev/null | wc -l"]));
+    let (_, out, _) = output(
+        Command::new("sh").args(["-c", "grep -l 'prog_type:' /proc/[0-9]*/fdinfo/* 2>/dev/null | wc -l"]),
+    );
     out.trim().parse().unwrap()
 }
 

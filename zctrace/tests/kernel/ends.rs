@@ -205,7 +205,10 @@ fn tee_holds_until_both_pipes_are_drained() {
     });
     let path = dir.path().join("f");
     expect(&trace, &path, &["pipe_drained"]);
-    assert!(u(&only(&trace, &path)["release_ns"]) >= second, "released with the copy still in the second pipe");
+    assert!(
+        u(&only(&trace, &path)["release_ns"]) >= second,
+        "released with the copy still in the second pipe"
+    );
     trace.expect_empty_maps();
 }
 
@@ -223,7 +226,8 @@ fn from_pipe_to_pipe_to_socket() {
         }
         let mut moved = 0;
         while moved < 40_000 {
-            moved += splice(&r2, None, &sender, None, 9_000.min(40_000 - moved), SpliceFlags::empty()).unwrap();
+            moved +=
+                splice(&r2, None, &sender, None, 9_000.min(40_000 - moved), SpliceFlags::empty()).unwrap();
         }
         let before = now();
         assert!(read(&mut receiver, 40_000) == content);

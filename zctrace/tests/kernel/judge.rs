@@ -161,7 +161,11 @@ fn no_change_arrives_after_the_release() {
             let after = *began >= release;
             matrix[usize::from(after)][usize::from(*seen)] += 1;
             if after && *seen {
-                wrong.push(format!("{:?} page {page} overwritten {} ns after the release was seen: {carried}", round.over, began - release));
+                wrong.push(format!(
+                    "{:?} page {page} overwritten {} ns after the release was seen: {carried}",
+                    round.over,
+                    began - release
+                ));
             }
         }
     }

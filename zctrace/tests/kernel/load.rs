@@ -1,7 +1,6 @@
 //! Senders and receivers that the tests share.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -68,12 +67,5 @@ pub(crate) fn drain(read: &OwnedFd, to: impl AsFd, n: usize) {
 pub(crate) fn read(from: &mut impl std::io::Read, n: usize) -> Vec<u8> {
     let mut buf = vec![0; n];
     from.read_exact(&mut buf).unwrap();
-    buf
-}
-
-/// Reads until the end.
-pub(crate) fn read_all(mut from: TcpStream) -> Vec<u8> {
-    let mut buf = Vec::new();
-    from.read_to_end(&mut buf).unwrap();
     buf
 }

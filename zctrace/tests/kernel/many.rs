@@ -55,8 +55,12 @@ fn many_flows_on_one_file() {
     trace.expect_released(1.0);
     trace.expect_empty_maps();
     for (local, total) in sent {
-        let mine: u64 =
-            trace.of_file(&path).iter().filter(|t| t["socket"]["local"] == local.as_str()).map(|t| u(&t["bytes"])).sum();
+        let mine: u64 = trace
+            .of_file(&path)
+            .iter()
+            .filter(|t| t["socket"]["local"] == local.as_str())
+            .map(|t| u(&t["bytes"]))
+            .sum();
         assert_eq!(mine, total as u64, "bytes of {local}");
     }
 }
@@ -216,18 +220,16 @@ fn another_process_drains_the_pipe() {
     // Without CLOEXEC `cat` would hold the write end open itself.
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     // `cat` is not traced; its reads are what releases.
-    let mut cat = std::process::Command::new("cat")
-        .stdin(reader)
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut cat =
+        std::process::Command::new("cat").stdin(reader).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut stdout = cat.stdout.take().unwrap();
     let output = std::thread::spawn(move || read(&mut stdout, 200_000));
     let open = File::open(&path).unwrap();
     let mut at = 0u64;
     while at < content.len() as u64 {
         let left = content.len() - at as usize;
-        rustix::pipe::splice(&open, Some(&mut at), &writer, None, left, rustix::pipe::SpliceFlags::empty()).unwrap();
+        rustix::pipe::splice(&open, Some(&mut at), &writer, None, left, rustix::pipe::SpliceFlags::empty())
+            .unwrap();
     }
     drop(writer);
     assert!(output.join().unwrap() == content);
@@ -254,8 +256,11 @@ fn filters_in_the_kernel() {
         let recorder = Recorder::start(&dir.path().join("t.zct"), args);
         send_both();
         let trace = recorder.stop();
-        let mut found: Vec<String> =
-            trace.transfers().iter().map(|t| t["file"]["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect();
+        let mut found: Vec<String> = trace
+            .transfers()
+            .iter()
+            .map(|t| t["file"]["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+            .collect();
         found.sort();
         found
     };

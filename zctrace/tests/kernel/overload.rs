@@ -9,9 +9,10 @@ use crate::tool::{Recorder, dir, now, u};
 #[test]
 fn recorded_and_lost_make_up_produced() {
     let dir = dir();
-    let recorder = Recorder::with(&dir.path().join("t.zct"), &["--pid", &std::process::id().to_string()], |c| {
-        c.env("ZCTRACE_RING_BYTES", "4096");
-    });
+    let recorder =
+        Recorder::with(&dir.path().join("t.zct"), &["--pid", &std::process::id().to_string()], |c| {
+            c.env("ZCTRACE_RING_BYTES", "4096");
+        });
     let flows: Vec<_> = (0..4)
         .map(|i| {
             let (path, content) = file(dir.path(), &format!("f{i}"), 4096);
@@ -40,7 +41,8 @@ fn recorded_and_lost_make_up_produced() {
     let s = trace.summary();
     let lost = u(&s["lost_records"]);
     assert!(lost > 0, "the ring was not too small: {s}");
-    let listed: u64 = trace.of_type("loss").iter().filter(|l| l["what"] == "ring").map(|l| u(&l["records"])).sum();
+    let listed: u64 =
+        trace.of_type("loss").iter().filter(|l| l["what"] == "ring").map(|l| u(&l["records"])).sum();
     assert_eq!(listed, lost);
     let (produced, delivered, counted) = stop_frame(&file);
     println!("overload: produced {produced} = recorded {delivered} + lost {counted}; {s}");

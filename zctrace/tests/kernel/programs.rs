@@ -137,8 +137,7 @@ fn nginx_as_command() {
     let files = files(dir.path());
     let port = free_port();
     let conf = nginx_conf(dir.path(), port);
-    let recorder =
-        Recorder::start(&dir.path().join("t.zct"), &["--", "nginx", "-c", conf.to_str().unwrap()]);
+    let recorder = Recorder::start(&dir.path().join("t.zct"), &["--", "nginx", "-c", conf.to_str().unwrap()]);
     let truth = load(port, &files, &mut Rng::new("nginx_as_command"));
     poke_cpus();
     let pid = rustix::process::Pid::from_raw(recorder.command_pid() as i32).unwrap();
@@ -210,7 +209,10 @@ fn receive(listener: TcpListener, files: Vec<(PathBuf, Vec<u8>)>) -> Sent {
     sent
 }
 
-fn both_ways(name: &str, make: fn(u16, &[(PathBuf, Vec<u8>)]) -> Command) {
+/// How to start a sender to this port, of these files.
+type Make = fn(u16, &[(PathBuf, Vec<u8>)]) -> Command;
+
+fn both_ways(name: &str, make: Make) {
     let dir = dir();
     let files = files(dir.path());
     let trace_file = dir.path().join("t.zct");
@@ -220,7 +222,10 @@ fn both_ways(name: &str, make: fn(u16, &[(PathBuf, Vec<u8>)]) -> Command) {
     let port = listener.local_addr().unwrap().port();
     let mut child = Guard(make(port, &files).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
     let recorder = Recorder::start(&trace_file, &["--pid", &child.0.id().to_string()]);
-    let receiver = { let files = files.clone(); std::thread::spawn(move || receive(listener, files)) };
+    let receiver = {
+        let files = files.clone();
+        std::thread::spawn(move || receive(listener, files))
+    };
     child.0.stdin.take().unwrap().write_all(b"go\n").unwrap();
     let truth = receiver.join().unwrap();
     child.0.wait().unwrap();
@@ -234,7 +239,10 @@ fn both_ways(name: &str, make: fn(u16, &[(PathBuf, Vec<u8>)]) -> Command) {
     let mut args: Vec<String> = vec!["--".into(), command.get_program().to_str().unwrap().into()];
     args.extend(command.get_args().map(|a| a.to_str().unwrap().to_owned()));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let receiver = { let files = files.clone(); std::thread::spawn(move || receive(listener, files)) };
+    let receiver = {
+        let files = files.clone();
+        std::thread::spawn(move || receive(listener, files))
+    };
     let recorder = Recorder::with(&trace_file, &args, |zctrace| {
         zctrace.envs(command.get_envs().filter_map(|(k, v)| v.map(|v| (k, v))));
         // An empty stdin is a line too: the command goes at once.

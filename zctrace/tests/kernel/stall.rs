@@ -38,14 +38,18 @@ fn the_gap_ends_with_the_read() {
     let dir = dir();
     let recorder = Recorder::this(&dir.path().join("t.zct"));
     let mut sent = Vec::new();
-    for (ms, rounds, at_once) in [(0, 40, 1), (1, 20, 2), (10, 10, 4), (100, 4, 8), (500, 2, 8), (2000, 1, 16)] {
+    for (ms, rounds, at_once) in
+        [(0, 40, 1), (1, 20, 2), (10, 10, 4), (100, 4, 8), (500, 2, 8), (2000, 1, 16)]
+    {
         for round in 0..rounds {
             let threads: Vec<_> = (0..at_once)
                 .map(|i| {
                     let dir = dir.path().to_path_buf();
                     let len = [4096, 5000, 32 * 1024, 60_000][(round + i) % 4];
                     let name = format!("{ms}-{round}-{i}");
-                    std::thread::spawn(move || one(&dir, &name, len, Duration::from_millis(ms), (round + i) % 2 == 0))
+                    std::thread::spawn(move || {
+                        one(&dir, &name, len, Duration::from_millis(ms), (round + i) % 2 == 0)
+                    })
                 })
                 .collect();
             sent.extend(threads.into_iter().map(|t| t.join().unwrap()));

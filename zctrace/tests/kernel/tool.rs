@@ -123,7 +123,11 @@ pub(crate) fn report(file: &Path) -> Trace {
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> Vec<Value> {
-    bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
+    bytes
+        .split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty())
+        .map(|l| serde_json::from_slice(l).unwrap())
+        .collect()
 }
 
 impl Trace {
@@ -150,7 +154,8 @@ impl Trace {
         let s = self.summary();
         let (all, released) = (s["transfers"].as_u64().unwrap(), s["released"].as_u64().unwrap());
         assert_eq!(s["lost_records"], 0, "{s}");
-        let others: Vec<_> = self.transfers().into_iter().filter(|t| t["outcome"] != "released").take(5).collect();
+        let others: Vec<_> =
+            self.transfers().into_iter().filter(|t| t["outcome"] != "released").take(5).collect();
         assert!(released as f64 >= all as f64 * share, "{s}\nlosses {:?}\n{others:#?}", self.of_type("loss"));
     }
 
@@ -217,7 +222,8 @@ impl Rng {
 
 /// Everything a child writes to stdout and stderr, and how it ended.
 pub(crate) fn output(command: &mut Command) -> (i32, String, String) {
-    let mut child = Guard(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut child =
+        Guard(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let mut err = child.0.stderr.take().unwrap();
     let errors = std::thread::spawn(move || {
         let mut text = Vec::new();

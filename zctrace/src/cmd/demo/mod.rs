@@ -48,7 +48,8 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
     resolved.words = vec!["demo".into()];
     let tap = match &args.output {
         Some(path) => {
-            let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            let file =
+                std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
             Some(Writer::new(file)?)
         }
         None => None,
@@ -57,7 +58,10 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
     let mut pipeline = Pipeline::new(tap, vec![output], resolved.select);
     let mut consume = |b: &[u8]| pipeline.frame(b);
     let mut live = Live::start(&resolved.options, resolved.words, &mut consume).map_err(live_failure)?;
-    eprintln!("zctrace demo: a sender sends a file; its receiver stalls for {} ...", humantime::format_duration(args.stall));
+    eprintln!(
+        "zctrace demo: a sender sends a file; its receiver stalls for {} ...",
+        humantime::format_duration(args.stall)
+    );
     let running = stage.perform(args.stall)?;
     while !running.is_finished() {
         live.drain(&mut consume).map_err(live_failure)?;
@@ -85,9 +89,7 @@ fn recorded() -> anyhow::Result<String> {
     crate::pipeline::replay_from(RECORDING, &mut pipeline)?;
     pipeline.finish()?;
     let facts: Vec<Fact> = facts.borrow().clone();
-    let mut text = String::from(
-        "\n*** This is a RECORDING that comes with zctrace, not this machine. ***\n",
-    );
+    let mut text = String::from("\n*** This is a RECORDING that comes with zctrace, not this machine. ***\n");
     text.push_str(&story::tell(&facts, None));
     Ok(text)
 }

@@ -121,9 +121,10 @@ pub(crate) fn send(args: &DemoSenderArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Failed);
     }
     let mut offset = 0u64;
-    while (offset as usize) < BYTES {
-        let left = BYTES - offset as usize;
+    let mut left = BYTES;
+    while left > 0 {
         let n = rustix::fs::sendfile(&socket, &file, Some(&mut offset), left)?;
+        left -= n;
         if n == 0 {
             bail!("the file became shorter");
         }

@@ -6,14 +6,20 @@ use super::play::{CHANGED, Seen};
 use crate::model::{Fact, Outcome, Transfer};
 use crate::text;
 
-const WIDTH: u64 = 56;
+/// Characters from submit to the last mark.
+const WIDTH: u128 = 48;
 
 pub(super) fn tell(facts: &[Fact], seen: Option<&Seen>) -> String {
     let mut out = String::new();
     for fact in facts {
         match fact {
             Fact::Trace(info) => {
-                let _ = writeln!(out, "\n{} on Linux {}", info.tool, text::harmless(info.kernel.as_bytes()));
+                let _ = writeln!(
+                    out,
+                    "\n{} on Linux {}",
+                    text::harmless(info.tool.as_bytes()),
+                    text::harmless(info.kernel.as_bytes())
+                );
             }
             Fact::Transfer(t) => transfer(&mut out, t, seen),
             Fact::Loss(_) => {}
@@ -37,7 +43,8 @@ fn transfer(out: &mut String, t: &Transfer, seen: Option<&Seen>) {
     );
     let end = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
     let span = end.saturating_sub(t.submit_ns).max(1);
-    let mut marks: Vec<(u64, String)> = vec![(t.submit_ns, "submit      sendfile() entered: the pages are lent from now on".into())];
+    let mut marks: Vec<(u64, String)> =
+        vec![(t.submit_ns, "submit      sendfile() entered: the pages are lent from now on".into())];
     let mut mark = |at: Option<u64>, what: &str| {
         if let Some(at) = at {
             marks.push((at, what.into()));
@@ -53,9 +60,9 @@ fn transfer(out: &mut String, t: &Transfer, seen: Option<&Seen>) {
     marks.sort_by_key(|(at, _)| *at);
     for (at, what) in &marks {
         let offset = at.saturating_sub(t.submit_ns);
-        let column = (u128::from(offset) * u128::from(WIDTH) / u128::from(span)) as usize;
-        let column = column.min(WIDTH as usize);
-        let _ = writeln!(out, "  {:>10}  {}●", text::ns(offset), "─".repeat(column / 3));
+        let column = u128::from(offset.min(span)) * WIDTH / u128::from(span);
+        let bar = "─".repeat(usize::try_from(column).unwrap_or(0));
+        let _ = writeln!(out, "  {:>10}  {bar}●", text::ns(offset));
         let _ = writeln!(out, "              {what}");
     }
     match (t.outcome, t.gap_ns(), t.exposure_ns()) {

@@ -85,10 +85,7 @@ fn hostile_names_are_kept_but_cannot_act() {
     let mut t = fixture::transfer(1);
     t.comm = name.as_bytes().into();
     let line = json(&Fact::Transfer(Box::new(t)));
-    assert!(
-        line.contains(r#""comm":"a\u001b[2J\u007f\u009b31m\u202e\n\"\udb40\udc41日本""#),
-        "{line}"
-    );
+    assert!(line.contains(r#""comm":"a\u001b[2J\u007f\u009b31m\u202e\n\"\udb40\udc41日本""#), "{line}");
     let back: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(back.get("comm").and_then(|c| c.as_str()), Some(name));
     assert!(!line.trim_end().chars().any(text::acts));
@@ -138,8 +135,6 @@ fn a_reader_that_left() {
             Ok(())
         }
     }
-    let e = JsonLines::new(Closed)
-        .fact(&fixture::loss(LossWhat::Ring, 1))
-        .unwrap_err();
+    let e = JsonLines::new(Closed).fact(&fixture::loss(LossWhat::Ring, 1)).unwrap_err();
     assert_eq!(e.kind(), io::ErrorKind::BrokenPipe);
 }

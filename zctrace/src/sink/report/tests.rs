@@ -44,18 +44,11 @@ fn eventful() -> Summary {
         },
     );
     add(&mut s, fixture::held());
-    let unknown = Transfer {
-        outcome: Outcome::Unknown,
-        release_ns: None,
-        released_by: None,
-        ..fixture::transfer(1)
-    };
+    let unknown =
+        Transfer { outcome: Outcome::Unknown, release_ns: None, released_by: None, ..fixture::transfer(1) };
     add(
         &mut s,
-        Transfer {
-            reasons: vec![Reason::Loss, Reason::OutOfOrder, Reason::MutationsUnwatched],
-            ..unknown
-        },
+        Transfer { reasons: vec![Reason::Loss, Reason::OutOfOrder, Reason::MutationsUnwatched], ..unknown },
     );
     s.add(&fixture::loss(LossWhat::Ring, 3));
     s
@@ -114,11 +107,7 @@ Files by bytes lent: bytes, transfers, file
 #[test]
 fn an_empty_trace() {
     let mut s = Summary::default();
-    let info = TraceInfo {
-        filters: Vec::new(),
-        probes: Vec::new(),
-        ..fixture::info()
-    };
+    let info = TraceInfo { filters: Vec::new(), probes: Vec::new(), ..fixture::info() };
     s.add(&Fact::Trace(Box::new(info)));
     assert_eq!(
         plain(&s),
@@ -139,11 +128,8 @@ fn the_longest_words_fit() {
     for ino in 0..20u64 {
         let mut t = fixture::transfer(ino);
         let long = format!("/{}/{ino}", "long-name-".repeat(30));
-        t.file = FileRef {
-            dev: u32::MAX,
-            ino: u64::MAX - ino,
-            path: (ino > 3).then(|| long.as_bytes().into()),
-        };
+        t.file =
+            FileRef { dev: u32::MAX, ino: u64::MAX - ino, path: (ino > 3).then(|| long.as_bytes().into()) };
         t.released_by = [
             ReleasedBy::Ack,
             ReleasedBy::TxComplete,
@@ -157,10 +143,7 @@ fn the_longest_words_fit() {
         add(&mut s, t);
     }
     let text = plain(&s);
-    assert!(
-        text.ends_with("  896 KiB         14  14 more files\n"),
-        "{text}"
-    );
+    assert!(text.ends_with("  896 KiB         14  14 more files\n"), "{text}");
 }
 
 #[test]
@@ -168,10 +151,7 @@ fn colours_are_a_switch() {
     let s = eventful();
     let coloured = text_of(&s, Style::from(true));
     assert!(coloured.contains("\x1b[1;31m! LOST 3 records"));
-    let stripped = coloured
-        .replace("\x1b[1;31m", "")
-        .replace("\x1b[1m", "")
-        .replace("\x1b[0m", "");
+    let stripped = coloured.replace("\x1b[1;31m", "").replace("\x1b[1m", "").replace("\x1b[0m", "");
     assert_eq!(stripped, text_of(&s, Style::from(false)));
 }
 

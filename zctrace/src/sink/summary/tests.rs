@@ -31,61 +31,23 @@ fn decades_are_exact() {
     }
     let n: Vec<_> = d.decades().iter().map(|(_, n)| *n).collect();
     assert_eq!(n, [2, 0, 0, 0, 1, 2]);
-    assert_eq!(
-        (d.decades().first(), d.decades().last()),
-        (Some(&(0, 2)), Some(&(100_000, 2)))
-    );
+    assert_eq!((d.decades().first(), d.decades().last()), (Some(&(0, 2)), Some(&(100_000, 2))));
 }
 
 #[test]
 fn totals() {
     let mut s = Summary::default();
     add(&mut s, transfer(1));
-    add(
-        &mut s,
-        Transfer {
-            outcome: Outcome::Held,
-            release_ns: None,
-            released_by: None,
-            ..transfer(2)
-        },
-    );
-    add(
-        &mut s,
-        Transfer {
-            outcome: Outcome::Unknown,
-            release_ns: None,
-            released_by: None,
-            ..transfer(3)
-        },
-    );
-    add(
-        &mut s,
-        Transfer {
-            verdict: Verdict::Mutated,
-            api: Api::Splice,
-            ..transfer(4)
-        },
-    );
+    add(&mut s, Transfer { outcome: Outcome::Held, release_ns: None, released_by: None, ..transfer(2) });
+    add(&mut s, Transfer { outcome: Outcome::Unknown, release_ns: None, released_by: None, ..transfer(3) });
+    add(&mut s, Transfer { verdict: Verdict::Mutated, api: Api::Splice, ..transfer(4) });
     s.add(&loss(LossWhat::Ring, 7));
     s.add(&loss(LossWhat::FreeMiss, 9));
-    assert_eq!(
-        (
-            s.transfers(),
-            s.released(),
-            s.held(),
-            s.unknown(),
-            s.mutated()
-        ),
-        (4, 2, 1, 1, 1)
-    );
+    assert_eq!((s.transfers(), s.released(), s.held(), s.unknown(), s.mutated()), (4, 2, 1, 1, 1));
     assert_eq!(s.lost_records(), 7, "only frames are records");
     assert_eq!((s.all.bytes, s.all.gap.count()), (4 * 65_536, 2));
     assert_eq!(
-        s.apis
-            .iter()
-            .map(|(a, g)| (*a, g.transfers))
-            .collect::<Vec<_>>(),
+        s.apis.iter().map(|(a, g)| (*a, g.transfers)).collect::<Vec<_>>(),
         [(Api::Sendfile, 3), (Api::Splice, 1)]
     );
     assert_eq!(s.stuck.len(), 1);
@@ -101,12 +63,7 @@ fn the_worst_are_few_and_in_order() {
     for n in [3, 9, 1, 7, 5, 8, 2, 9] {
         add(&mut s, transfer(n));
     }
-    let gaps: Vec<_> = s
-        .worst
-        .iter()
-        .filter_map(|t| t.gap_ns())
-        .map(|ns| ns / 1_000_000)
-        .collect();
+    let gaps: Vec<_> = s.worst.iter().filter_map(|t| t.gap_ns()).map(|ns| ns / 1_000_000).collect();
     assert_eq!(gaps, [9, 9, 8, 7, 5]);
 }
 
