@@ -78,12 +78,12 @@ pub struct Pipeline {
 impl Pipeline {
     /// `tap`: frames are recorded there before anything else happens to them.
     #[must_use]
-    pub fn new(tap: Option<Writer<File>>, outputs: Vec<Output>, select: Select) -> Self {
+    pub fn new(tap: Option<Writer<File>>, outputs: Vec<Output>) -> Self {
         Self {
             tap,
             order: Order::default(),
             engine: Engine::new(),
-            select,
+            select: Select::default(),
             outputs,
             summary: Summary::default(),
             facts: Vec::new(),
@@ -108,6 +108,9 @@ impl Pipeline {
 
     fn hand_on(&mut self) -> anyhow::Result<()> {
         for fact in self.facts.drain(..) {
+            if let Fact::Trace(info) = &fact {
+                self.select = Select::new(&info.shown);
+            }
             if self.select.shows(&fact) {
                 self.summary.add(&fact);
                 for output in &mut self.outputs {

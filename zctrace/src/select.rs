@@ -2,24 +2,42 @@
 //! others.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use globset::GlobSet;
+use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use crate::model::{Fact, SockAddr, Transfer};
+use crate::model::{Fact, Shown, SockAddr, Transfer};
 
 /// What is shown of what was traced.
 #[derive(Clone, Debug, Default)]
 pub struct Select {
-    /// Paths, any of them.
-    pub paths: Option<GlobSet>,
-    /// Remote address.
-    pub peer: Option<IpAddr>,
-    /// Shortest gap; a transfer that is not released has none and is shown.
-    pub min_gap: Option<Duration>,
+    paths: Option<GlobSet>,
+    peer: Option<IpAddr>,
+    min_gap_ns: Option<u64>,
+}
+
+/// The paths as one matcher; `None`: all.
+///
+/// # Errors
+/// When one is not a glob.
+pub fn globs(paths: &[String]) -> Result<Option<GlobSet>, globset::Error> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let mut set = GlobSetBuilder::new();
+    for path in paths {
+        set.add(Glob::new(path)?);
+    }
+    set.build().map(Some)
 }
 
 impl Select {
+    /// As a trace's header asks. Globs were checked when the trace began; a damaged one shows all.
+    #[must_use]
+    pub fn new(shown: &Shown) -> Self {
+        let paths = globs(&shown.paths).unwrap_or_default();
+        Self { paths, peer: shown.peer, min_gap_ns: shown.min_gap_ns }
+    }
+
     /// Whether the fact is shown. Losses and headers always are.
     #[must_use]
     pub fn shows(&self, fact: &Fact) -> bool {
@@ -43,8 +61,8 @@ impl Select {
                 return false;
             }
         }
-        match (self.min_gap, t.gap_ns()) {
-            (Some(min), Some(gap)) => u128::from(gap) >= min.as_nanos(),
+        match (self.min_gap_ns, t.gap_ns()) {
+            (Some(min), Some(gap)) => gap >= min,
             _ => true,
         }
     }

@@ -174,6 +174,9 @@ fn pipe(ptr: u64) {
 #[inline(always)]
 fn sock(ptr: u64) {
     let _ = RECEIVERS.remove(&ptr);
+    if emit::gate(gate::RX_SPLICE) {
+        let _ = RX_SPLICE.remove(&ptr);
+    }
     let Some(ent) = (unsafe { SOCKS.get(&ptr) }) else {
         return;
     };

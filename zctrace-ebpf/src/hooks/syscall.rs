@@ -94,8 +94,11 @@ fn enter(call: Call) {
         && passes(call.op, src, dst);
     if src.kind == end::SOCK && to_pipe {
         // Frags may leave a receive queue for a pipe without their head.
-        if RX_SPLICE.insert(&src.ptr, &1, 0).is_ok() && !emit::gate(gate::RX_SPLICE) {
-            emit::gate_add(gate::RX_SPLICE, 1);
+        if RX_SPLICE.insert(&src.ptr, &1, 0).is_ok() {
+            track::remember_slab(src.ptr);
+            if !emit::gate(gate::RX_SPLICE) {
+                emit::gate_add(gate::RX_SPLICE, 1);
+            }
         }
     }
 

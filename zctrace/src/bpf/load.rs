@@ -106,7 +106,7 @@ pub struct Counters {
 pub struct MapEntries {
     /// skb heads.
     pub heads: usize,
-    /// Sockets.
+    /// Sockets that send, and sockets on this machine that receive from them.
     pub socks: usize,
     /// Pipes.
     pub pipes: usize,
@@ -283,7 +283,9 @@ impl Loaded {
     pub fn entries(&self) -> MapEntries {
         MapEntries {
             heads: self.keys::<u64, [u8; 64]>("HEADS"),
-            socks: self.keys::<u64, [u8; 16]>("SOCKS"),
+            socks: self.keys::<u64, [u8; 16]>("SOCKS")
+                + self.keys::<u64, [u8; 16]>("RECEIVERS")
+                + self.keys::<u64, u32>("RX_SPLICE"),
             pipes: self.keys::<u64, [u8; 24]>("PIPES"),
             ops: self.keys::<u32, [u8; 24]>("OPS"),
         }

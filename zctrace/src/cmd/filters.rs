@@ -1,18 +1,19 @@
-//! Command-line filters -> what the kernel half evaluates, what is left for [`Select`], and the
+//! Command-line filters -> what the kernel half evaluates, what is left for [`Shown`], and the
 //! words for the recording's header.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use globset::{Glob, GlobSetBuilder};
 use zctrace_common::config::{Config, flag};
 use zctrace_common::kernel::op;
 
 use super::Failure;
 use crate::bpf::Options;
 use crate::cli::{ApiName, Filters};
-use crate::select::Select;
+use crate::model::Shown;
+use crate::select;
+use crate::source::Asked;
 
 /// Bytes of the ring unless `ZCTRACE_RING_BYTES` says otherwise.
 const RING: u32 = 16 << 20;
@@ -20,8 +21,7 @@ const RING: u32 = 16 << 20;
 /// Filters in all their forms.
 pub(super) struct Resolved {
     pub(super) options: Options,
-    pub(super) select: Select,
-    pub(super) words: Vec<String>,
+    pub(super) asked: Asked,
 }
 
 pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
@@ -62,10 +62,10 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     for api in &filters.api {
         words.push(format!("api={api:?}").to_lowercase());
     }
-    let mut select = Select {
+    let mut shown = Shown {
         peer: filters.peer.map(|ip| ip.to_canonical()),
-        min_gap: filters.min_gap,
-        ..Select::default()
+        min_gap_ns: filters.min_gap.map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
+        ..Shown::default()
     };
     if let Some(peer) = filters.peer {
         words.push(format!("peer={peer}"));
@@ -73,7 +73,7 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     if let Some(gap) = filters.min_gap {
         words.push(format!("min-gap={}", humantime::format_duration(gap)));
     }
-    let files = files(&filters.file, &mut select, &mut words)?;
+    let files = files(&filters.file, &mut shown, &mut words)?;
     if !files.is_empty() {
         config.flags |= flag::BY_FILE;
     }
@@ -81,7 +81,7 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
         config.flags |= flag::LOG;
     }
     let options = Options { config, ring_bytes: ring_bytes()?, pids: filters.pid.clone(), files };
-    Ok(Resolved { options, select, words })
+    Ok(Resolved { options, asked: Asked { words, shown } })
 }
 
 fn ops(apis: &[ApiName]) -> u32 {
@@ -117,13 +117,9 @@ fn cgroup_id(path: &Path) -> anyhow::Result<u64> {
 
 /// Files that exist are matched by identity in the kernel; globs by path afterwards. Both kinds at
 /// once are matched by path, or a kernel-side match would hide what a glob asks for.
-fn files(
-    patterns: &[String],
-    select: &mut Select,
-    words: &mut Vec<String>,
-) -> anyhow::Result<Vec<(u32, u64)>> {
+fn files(patterns: &[String], shown: &mut Shown, words: &mut Vec<String>) -> anyhow::Result<Vec<(u32, u64)>> {
     let mut found = Vec::new();
-    let mut globs = GlobSetBuilder::new();
+    let mut globs = Vec::new();
     let mut any_glob = false;
     for pattern in patterns {
         words.push(format!("file={pattern}"));
@@ -132,16 +128,18 @@ fn files(
             let kernel_dev = (rustix::fs::major(dev) << 20) | rustix::fs::minor(dev);
             found.push((kernel_dev, meta.ino()));
             let whole = std::fs::canonicalize(pattern).unwrap_or_else(|_| pattern.into());
-            globs.add(Glob::new(&globset::escape(&whole.to_string_lossy()))?);
+            globs.push(globset::escape(&whole.to_string_lossy()));
         } else if pattern.contains(['*', '?', '[']) {
             any_glob = true;
-            globs.add(Glob::new(pattern).map_err(|e| Failure::usage(format!("--file {pattern}: {e}")))?);
+            select::globs(std::slice::from_ref(pattern))
+                .map_err(|e| Failure::usage(format!("--file {pattern}: {e}")))?;
+            globs.push(pattern.clone());
         } else {
             return Err(Failure::usage(format!("--file {pattern}: no such file, and not a glob")));
         }
     }
     if any_glob {
-        select.paths = Some(globs.build()?);
+        shown.paths = globs;
         found.clear();
     }
     Ok(found)

@@ -13,8 +13,8 @@ pub(super) fn run(args: &LiveArgs) -> anyhow::Result<Exit> {
     let resolved = filters::resolve(&args.filters)?;
     let out = Box::new(BufWriter::new(std::io::stdout()));
     let output = if args.json { Output::json(out) } else { Output::lines(out) };
-    let mut pipeline = Pipeline::new(None, vec![output], resolved.select);
-    let mut live = Live::start(&resolved.options, resolved.words, &mut |b: &[u8]| pipeline.frame(b))
+    let mut pipeline = Pipeline::new(None, vec![output]);
+    let mut live = Live::start(&resolved.options, resolved.asked, &mut |b: &[u8]| pipeline.frame(b))
         .map_err(live_failure)?;
     let limits = Limits {
         duration: args.duration,

@@ -10,7 +10,7 @@ use super::capture::{Limits, capture, live_failure, runtime};
 use super::{Exit, child, filters};
 use crate::cli::RecordArgs;
 use crate::pipeline::{Output, Pipeline};
-use crate::source::Live;
+use crate::source::{Asked, Live};
 use crate::trace::Writer;
 
 /// The recording belongs to the user who asked for it.
@@ -32,6 +32,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
         resolved.options.config.flags |= flag::BY_PID | flag::FOLLOW;
         resolved.options.pids.push(command.id());
         resolved
+            .asked
             .words
             .push(format!("command={}", args.command.join(std::ffi::OsStr::new(" ")).to_string_lossy()));
     }
@@ -40,13 +41,13 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
         outputs.push(Output::json(Box::new(BufWriter::new(std::io::stdout()))));
     }
     let tap = Writer::new(file)?;
-    let mut pipeline = Pipeline::new(Some(tap), outputs, resolved.select);
+    let mut pipeline = Pipeline::new(Some(tap), outputs);
     let limits = Limits {
         duration: args.duration,
         linger: args.linger,
         until_gone: !resolved.options.pids.is_empty(),
     };
-    let result = trace(&resolved.options, resolved.words, &mut pipeline, command, limits);
+    let result = trace(&resolved.options, resolved.asked, &mut pipeline, command, limits);
     // Whatever happened, what is in hand belongs in the file.
     let finished = pipeline.finish();
     let ended = result.with_context(|| format!("recording to {}", args.output.display()))?;
@@ -64,12 +65,12 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
 
 fn trace(
     options: &crate::bpf::Options,
-    words: Vec<String>,
+    asked: Asked,
     pipeline: &mut Pipeline,
     command: Option<std::process::Child>,
     limits: Limits,
 ) -> anyhow::Result<super::capture::Ended> {
-    let started = Live::start(options, words, &mut |b: &[u8]| pipeline.frame(b)).map_err(live_failure);
+    let started = Live::start(options, asked, &mut |b: &[u8]| pipeline.frame(b)).map_err(live_failure);
     let mut live = match (started, command.as_ref()) {
         (Ok(live), _) => live,
         (Err(e), Some(waiting)) => {

@@ -55,6 +55,7 @@ impl Engine {
         let tee = e.op == op::TEE;
         let mut segments = Vec::new();
         let mut tail = 0;
+        let mut strangers = moved > 0;
         self.consumer_left(call);
         if let Some(pipe) = self.pipes.get_mut(&e.src) {
             let from = Position { slot: pipe.slot(low(e.src_pos)), off: e.src_off };
@@ -77,11 +78,15 @@ impl Engine {
                 }
             }
         }
+        // Lent pages of a transfer whose entry was lost: packets with them would be taken for others'.
+        if let Some(pipe) = self.pipes.get(&e.src) {
+            strangers &= pipe.lossy && sum(&segments) != moved;
+        }
         if moved == 0 {
             segments.clear();
         }
         match e.dst_kind {
-            end::SOCK => self.moved_to_sock(call, x, moved, &segments, at),
+            end::SOCK => self.moved_to_sock(call, x, (moved, strangers), &segments, at),
             end::PIPE => self.moved_to_pipe(call, x, &segments, at),
             _ => {}
         }
@@ -102,7 +107,14 @@ impl Engine {
         }
     }
 
-    fn moved_to_sock(&mut self, call: &Call, x: &OpExit, moved: u64, segments: &[Segment], at: u64) {
+    fn moved_to_sock(
+        &mut self,
+        call: &Call,
+        x: &OpExit,
+        (moved, strangers): (u64, bool),
+        segments: &[Segment],
+        at: u64,
+    ) {
         for s in segments {
             self.sock_doubts(call.enter.dst, s.id);
         }
@@ -136,7 +148,7 @@ impl Engine {
             }
             Kind::Stream(stream) => stream.mover_left(),
             Kind::Dgram(d) => {
-                if sum(segments) > moved || segments.iter().any(|s| !s.sure) {
+                if strangers || sum(segments) > moved || segments.iter().any(|s| !s.sure) {
                     d.mix();
                 }
                 if d.is_mixed() {

@@ -4,7 +4,7 @@
 mod trace;
 mod transfer;
 
-pub use trace::{LossLine, LossWhat, ProbeState, ProbeStatus, TraceInfo};
+pub use trace::{LossLine, LossWhat, ProbeState, ProbeStatus, Shown, TraceInfo};
 pub use transfer::{
     Api, FileRef, Outcome, Reason, ReleasedBy, SockAddr, SockRef, Transfer, TransferId, Verdict,
 };

@@ -1,5 +1,7 @@
 //! The trace as a whole: where it came from and what it missed.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// Header of a trace, as stated by the machine that made it.
@@ -17,8 +19,23 @@ pub struct TraceInfo {
     pub start_realtime_ns: u64,
     /// Filters in words.
     pub filters: Vec<String>,
+    /// Filters that are applied to finished transfers, so that a replay shows what live showed.
+    #[serde(default)]
+    pub shown: Shown,
     /// Every probe the tool knows.
     pub probes: Vec<ProbeStatus>,
+}
+
+/// Which finished transfers are shown; empty shows all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Shown {
+    /// Path globs, any of them.
+    pub paths: Vec<String>,
+    /// Remote address.
+    pub peer: Option<IpAddr>,
+    /// Shortest gap, nanoseconds; a transfer that is not released has none and is shown.
+    pub min_gap_ns: Option<u64>,
 }
 
 /// One probe.

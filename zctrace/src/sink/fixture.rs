@@ -76,6 +76,7 @@ pub(super) fn info() -> TraceInfo {
         kernel: "6.12.1".into(),
         start_ns: START,
         start_realtime_ns: 1_700_000_000_000_000_000,
+        shown: crate::model::Shown::default(),
         filters: vec!["pid=4242".into()],
         probes: vec![
             ProbeStatus { name: "kmem:kfree".into(), state: ProbeState::Attached, reason: None },

@@ -17,7 +17,7 @@ use super::cgroup::Cgroups;
 use super::clock::{monotonic_ns, realtime_ns};
 use crate::bpf::{Counters, LoadError, Loaded, MapEntries, Options};
 use crate::event;
-use crate::model::TraceInfo;
+use crate::model::{Shown, TraceInfo};
 
 /// A checkpoint that cannot be completed in this time is left out; the next one covers it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +34,15 @@ pub enum LiveError {
     /// The consumer of the frames gave up.
     #[error(transparent)]
     Consumer(anyhow::Error),
+}
+
+/// What the user asked to see, for the trace's header.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Filters in words.
+    pub words: Vec<String>,
+    /// Filters on finished transfers.
+    pub shown: Shown,
 }
 
 /// Takes one frame.
@@ -60,11 +69,7 @@ impl Live {
     ///
     /// # Errors
     /// When the kernel half does not start, or the consumer refuses.
-    pub fn start(
-        options: &Options,
-        filters: Vec<String>,
-        consume: &mut Consume<'_>,
-    ) -> Result<Self, LiveError> {
+    pub fn start(options: &Options, asked: Asked, consume: &mut Consume<'_>) -> Result<Self, LiveError> {
         let loaded = Loaded::new(options)?;
         let (mono_ns, real_ns) = (monotonic_ns(), realtime_ns());
         let uname = rustix::system::uname();
@@ -73,7 +78,8 @@ impl Live {
             kernel: uname.release().to_string_lossy().into_owned(),
             start_ns: mono_ns,
             start_realtime_ns: real_ns,
-            filters,
+            filters: asked.words,
+            shown: asked.shown,
             probes: loaded.probes.clone(),
         };
         let mut live = Self {

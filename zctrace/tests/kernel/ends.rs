@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -257,4 +258,32 @@ fn direct_io_copies() {
         assert_eq!(t["released_by"], "copied", "{t}");
         assert_eq!(t["release_ns"], t["return_ns"], "{t}");
     }
+}
+
+#[test]
+fn a_receiver_that_splices_leaves_it_unknown() {
+    let (dir, trace, _) = record(|dir| {
+        let (path, content) = file(dir, "f", 20_000);
+        let (sender, receiver) = tcp(false);
+        let (r, w) = pipe().unwrap();
+        sendfile(&sender, &File::open(&path).unwrap(), 0, content.len());
+        let mut moved = 0;
+        while moved < content.len() {
+            moved += splice(&receiver, None, &w, None, content.len() - moved, SpliceFlags::empty()).unwrap();
+        }
+        // The pages are in this pipe now, where a change of the file still shows.
+        let writer = File::options().write(true).open(&path).unwrap();
+        writer.write_all_at(&vec![0xee; content.len()], 0).unwrap();
+        drop((sender, receiver));
+        poke_cpus();
+        let got = read(&mut File::from(r), content.len());
+        assert!(got != content, "the pipe holds copies: this test proves nothing");
+        now()
+    });
+    let path = dir.path().join("f");
+    let t = only(&trace, &path);
+    assert_eq!(t["outcome"], "unknown", "{t}");
+    assert!(t["reasons"].as_array().unwrap().iter().any(|r| r == "receiver-spliced"), "{t}");
+    assert_eq!(t["release_ns"], serde_json::Value::Null);
+    trace.expect_empty_maps();
 }

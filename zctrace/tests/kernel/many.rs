@@ -269,6 +269,11 @@ fn filters_in_the_kernel() {
     assert_eq!(paths(&["--pid", &me, "--file", a.to_str().unwrap()]), ["a.bin"]);
     assert_eq!(paths(&["--pid", &me, "--api", "splice"]), Vec::<String>::new());
     assert_eq!(paths(&["--pid", &me, "--port", "1"]), Vec::<String>::new());
+    assert_eq!(paths(&["--pid", &me, "--peer", "127.0.0.1"]), ["a.bin", "b.txt"]);
+    assert_eq!(paths(&["--pid", &me, "--peer", "10.1.2.3"]), Vec::<String>::new());
+    let glob = format!("{}/*.txt", dir.path().display());
+    assert_eq!(paths(&["--pid", &me, "--file", &glob]), ["b.txt"]);
+    assert_eq!(paths(&["--pid", &me, "--min-gap", "1h"]), Vec::<String>::new());
     assert_eq!(paths(&["--comm", "no-such-task"]), Vec::<String>::new());
     // libtest names its threads after the test: 15 bytes are kept.
     assert_eq!(paths(&["--comm", "many::filters_i"]), ["a.bin", "b.txt"]);

@@ -45,7 +45,7 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
     eprintln!("zctrace demo: attaching to the kernel ...");
     let mut stage = play::Stage::new()?;
     let mut resolved = filters::resolve(&Filters { pid: vec![stage.sender_pid()], ..Filters::default() })?;
-    resolved.words = vec!["demo".into()];
+    resolved.asked.words = vec!["demo".into()];
     let tap = match &args.output {
         Some(path) => {
             let file =
@@ -55,9 +55,9 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
         None => None,
     };
     let (output, facts) = Output::collect();
-    let mut pipeline = Pipeline::new(tap, vec![output], resolved.select);
+    let mut pipeline = Pipeline::new(tap, vec![output]);
     let mut consume = |b: &[u8]| pipeline.frame(b);
-    let mut live = Live::start(&resolved.options, resolved.words, &mut consume).map_err(live_failure)?;
+    let mut live = Live::start(&resolved.options, resolved.asked, &mut consume).map_err(live_failure)?;
     eprintln!(
         "zctrace demo: a sender sends a file; its receiver stalls for {} ...",
         humantime::format_duration(args.stall)
@@ -85,7 +85,7 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
 
 fn recorded() -> anyhow::Result<String> {
     let (output, facts) = Output::collect();
-    let mut pipeline = Pipeline::new(None, vec![output], crate::select::Select::default());
+    let mut pipeline = Pipeline::new(None, vec![output]);
     crate::pipeline::replay_from(RECORDING, &mut pipeline)?;
     pipeline.finish()?;
     let facts: Vec<Fact> = facts.borrow().clone();
