@@ -23,8 +23,6 @@ pub(super) struct Drain {
     pub(super) at: u64,
     /// `None`: the pages were handed on, and what became of them there says how it ended.
     pub(super) by: Option<ReleasedBy>,
-    /// The call that took them out was seen from its entry on.
-    pub(super) seen: bool,
 }
 
 #[derive(Debug)]

@@ -27,7 +27,7 @@ use zctrace_common::user::{Loss, loss};
 use self::dgram::Dgram;
 use self::ledger::{Close, Drain, Ledger};
 use self::names::Names;
-use self::pipe::PipeState;
+use self::pipe::{PipeState, Position};
 use self::stream::{Freed, Stream};
 use crate::event::Event;
 use crate::model::{Fact, LossLine, LossWhat, Reason, ReleasedBy, SockRef};
@@ -385,10 +385,11 @@ impl Engine {
             self.stats.orphans += 1;
             return;
         };
-        let read = Drain { at, by: Some(ReleasedBy::PipeDrained), seen: false };
+        let read = Drain { at, by: Some(ReleasedBy::PipeDrained) };
         match p.why {
             pipe_why::READ => {
                 let tail = pipe.slot(p.tail);
+                pipe.stands_at(Position { slot: tail, off: p.off }, &mut self.ledger);
                 pipe.drained(tail, read, &mut self.ledger);
             }
             pipe_why::RESIZED => {
@@ -398,6 +399,7 @@ impl Engine {
             _ => {
                 // What is left in it goes with it; what its tail has passed was drained before.
                 let tail = pipe.slot(p.tail);
+                pipe.stands_at(Position { slot: tail, off: 0 }, &mut self.ledger);
                 pipe.drained(tail, read, &mut self.ledger);
                 // Part of a buffer may have gone elsewhere unseen.
                 let doubt = pipe.lossy.then_some(Reason::Loss);

@@ -66,6 +66,9 @@ impl Engine {
                 Position { slot: pipe.slot(low(x.src_pos)), off: x.src_off }
             };
             tail = if tee { 0 } else { to.slot };
+            if !tee {
+                pipe.left_at(to);
+            }
             if moved > 0 || !tee {
                 segments = pipe.between(from, to);
                 let surplus = sum(&segments).saturating_sub(moved);
@@ -101,7 +104,7 @@ impl Engine {
             _ => Some(ReleasedBy::PipeDrained),
         };
         if let Some(pipe) = self.pipes.get_mut(&e.src) {
-            let drain = Drain { at, by, seen: true };
+            let drain = Drain { at, by };
             pipe.taken(if tee { &[] } else { &segments }, drain);
             pipe.drained(tail, drain, &mut self.ledger);
         }

@@ -7,7 +7,7 @@ use zctrace_common::kernel::{OpEnter, OpExit, end, op, op_flag};
 
 use super::dgram::Sent;
 use super::ledger::{Close, Drain};
-use super::pipe::Segment;
+use super::pipe::{Position, Segment};
 use super::seq::low;
 use super::{Engine, Kind};
 use crate::model::{Api, Outcome, Reason, ReleasedBy, Transfer, TransferId, Verdict};
@@ -80,6 +80,7 @@ impl Engine {
             && let Some(pipe) = self.pipes.get_mut(&e.src)
         {
             let slot = pipe.slot(low(e.src_pos));
+            pipe.stands_at(Position { slot, off: e.src_off }, &mut self.ledger);
             pipe.consumer(slot);
         }
         self.calls.insert(header.task, call);
@@ -111,7 +112,7 @@ impl Engine {
         };
         call.start = pipe.slot(low(e.dst_pos));
         if !pipe.fits(call.start) {
-            let drain = Drain { at, by: None, seen: false };
+            let drain = Drain { at, by: None };
             pipe.clear(drain, Some(Reason::PipeChanged), &mut self.ledger);
             pipe.renumber(low(e.dst_pos), low(e.dst_pos));
             call.start = pipe.slot(low(e.dst_pos));

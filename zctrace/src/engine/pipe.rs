@@ -9,6 +9,7 @@ use crate::model::{Reason, TransferId};
 
 const PAGE: u64 = 4096;
 const FIRST: TransferId = TransferId { cpu: 0, seq: 0 };
+const LAST: TransferId = TransferId { cpu: u32::MAX, seq: u64::MAX };
 
 /// Consecutive slots of one transfer: slot `first + i` carries file page `off / PAGE + i`.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +23,6 @@ struct Run {
     went: Option<Drain>,
     /// Nobody else filled slots in between.
     sure: bool,
-}
-
-impl Run {
-    fn goes(&mut self, drain: Drain) {
-        let seen = drain.seen && self.went.is_none_or(|w| w.seen);
-        self.went = Some(Drain { seen, ..drain });
-    }
 }
 
 /// Where in a pipe: slot, and offset within its page (0: the slot is untouched).
@@ -68,6 +62,8 @@ pub(super) struct PipeState {
     /// Where calls began that are taking from this pipe. Only when they return is it known where
     /// the slots went that the tail has passed, so until then no run they may have touched ends.
     consumers: Vec<u64>,
+    /// Where the tail was after the last thing that was seen to move it.
+    known: (u64, u32),
     /// Frames were lost since it is known: somebody may be taking from it unseen.
     pub(super) lossy: bool,
 }
@@ -77,14 +73,35 @@ impl PipeState {
         let mut slots = Unwrap::new(tail);
         let tail = slots.get(tail);
         slots.get(head);
-        Self { slots, tail, runs: BTreeMap::new(), consumers: Vec::new(), lossy: false }
+        Self { slots, tail, runs: BTreeMap::new(), consumers: Vec::new(), known: (tail, 0), lossy: false }
     }
 
     /// The slots have new numbers; nothing is known to be in them.
     pub(super) fn renumber(&mut self, head: u32, tail: u32) {
-        let Self { slots, tail, .. } = Self::new(head, tail);
-        (self.slots, self.tail) = (slots, tail);
+        let Self { slots, tail, known, .. } = Self::new(head, tail);
+        (self.slots, self.tail, self.known) = (slots, tail, known);
         self.consumers.fill(0);
+    }
+
+    /// The tail stands here, and it is not known how it got there. Where frames were lost, a call
+    /// that nobody saw may have moved pages elsewhere.
+    pub(super) fn stands_at(&mut self, to: Position, ledger: &mut Ledger) {
+        if self.known == (to.slot, to.off) {
+            return;
+        }
+        self.known = (to.slot, to.off);
+        for ((first, id), run) in self.runs.range(..=(to.slot, LAST)).filter(|_| self.lossy) {
+            let untouched = if *first == to.slot { run.off % PAGE } else { 0 };
+            let inside = run.last.is_none_or(|last| last > to.slot) && u64::from(to.off) != untouched;
+            if *first < to.slot || inside {
+                ledger.reason(*id, Reason::Loss);
+            }
+        }
+    }
+
+    /// A call that was seen from its entry on left the tail here.
+    pub(super) fn left_at(&mut self, to: Position) {
+        self.known = (to.slot, to.off);
     }
 
     /// A call begins to take from `slot` on.
@@ -144,7 +161,7 @@ impl PipeState {
         }
         run.end = run.off.saturating_add(bytes);
         run.last = Some(last);
-        let went = run.went.unwrap_or(Drain { at, by: None, seen: false });
+        let went = run.went.unwrap_or(Drain { at, by: None });
         let pages = (run.end - 1) / PAGE - run.off / PAGE + 1;
         if last.checked_sub(first) != Some(pages) {
             run.sure = false;
@@ -164,7 +181,7 @@ impl PipeState {
             Run { id: s.id, last: Some(first + s.slots), off: s.start, end: s.end, went: None, sure: s.sure },
             ledger,
         );
-        self.drained(self.tail, Drain { at, by: None, seen: false }, ledger);
+        self.drained(self.tail, Drain { at, by: None }, ledger);
     }
 
     fn put(&mut self, first: u64, mut run: Run, ledger: &mut Ledger) {
@@ -218,7 +235,7 @@ impl PipeState {
     pub(super) fn taken(&mut self, segments: &[Segment], drain: Drain) {
         for s in segments {
             for (_, run) in self.runs.iter_mut().filter(|((_, id), r)| *id == s.id && r.last.is_none()) {
-                run.goes(drain);
+                run.went = Some(drain);
             }
         }
     }
@@ -228,7 +245,7 @@ impl PipeState {
         if tail > self.tail {
             self.tail = tail;
             for (_, run) in self.runs.range_mut(..(tail, FIRST)).filter(|(_, r)| r.last.is_none()) {
-                run.goes(drain);
+                run.went = Some(drain);
             }
         }
         let until = self.consumers.iter().copied().fold(self.tail, u64::min);
@@ -240,9 +257,6 @@ impl PipeState {
         }
         let ids: Vec<_> = gone.into_iter().map(|(_, id)| id).collect();
         for id in ids {
-            if self.lossy && !drain.seen {
-                ledger.reason(id, Reason::Loss);
-            }
             ledger.drain(id, drain);
         }
     }
