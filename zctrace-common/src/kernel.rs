@@ -316,7 +316,8 @@ pub mod pipe_why {
     pub const READ: u32 = 1;
     /// `free_pipe_info()`: every end is closed.
     pub const FREED: u32 = 2;
-    /// `fcntl(F_SETPIPE_SZ)`: `pipe_resize_ring()` numbers the slots anew.
+    /// `fcntl(F_SETPIPE_SZ)`: `pipe_resize_ring()` numbers the slots anew. Also stated when a splice
+    /// whose entry was not followed took from the pipe: what its slots held is not known any more.
     pub const RESIZED: u32 = 3;
 }
 

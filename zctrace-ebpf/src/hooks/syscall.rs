@@ -102,7 +102,13 @@ fn enter(call: Call) {
         }
     }
 
-    let src_pipe = if src.kind == end::PIPE { track::pipe(src.ptr, false) } else { None };
+    // Who waits on an empty pipe may be the one to take the first lent pages out of it.
+    let src_pipe = if src.kind == end::PIPE {
+        let pos = kread::pipe_pos(src.ptr);
+        track::pipe(src.ptr, pos.head == pos.tail)
+    } else {
+        None
+    };
     // A pipe that takes lent pages from a file or from a tracked pipe is tracked from then on.
     let dst_pipe = if to_pipe { track::pipe(dst.ptr, opens || src_pipe.is_some()) } else { None };
     if !opens && src_pipe.is_none() && dst_pipe.is_none() {
@@ -229,7 +235,11 @@ pub fn zct_sys_exit(ctx: RawTracePointContext) -> i32 {
     let ret: i64 = ctx.arg(1);
     let nr: u32 = kread::get(regs, off!(sysnr));
     if nr == off!(nr_sendfile) || nr == off!(nr_splice) || nr == off!(nr_tee) {
-        exit(ret);
+        // A call whose entry was not followed took from a pipe that is tracked by now: where the
+        // slots went is not known.
+        if !exit(ret) && nr == off!(nr_splice) && ret > 0 && emit::gate(gate::PIPES) {
+            sample(arg(regs, 0), true);
+        }
     } else if (nr == off!(nr_read) || nr == off!(nr_readv) || nr == off!(nr_fcntl)) && emit::gate(gate::PIPES)
     {
         let resize = nr == off!(nr_fcntl);
@@ -244,10 +254,10 @@ pub fn zct_sys_exit(ctx: RawTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn exit(ret: i64) {
+fn exit(ret: i64) -> bool {
     let tid = bpf_get_current_pid_tgid() as u32;
     let Some(ent) = (unsafe { OPS.get(&tid) }) else {
-        return;
+        return false;
     };
     let ent = *ent;
     let mut body = OpExit { ret, ..OpExit::default() };
@@ -295,6 +305,7 @@ fn exit(ret: i64) {
     if let Some(pipe) = behind {
         emit::emit(kind::PIPE, pipe);
     }
+    true
 }
 
 /// A call on `fd` that may have moved a tracked pipe's tail.

@@ -287,3 +287,37 @@ fn a_receiver_that_splices_leaves_it_unknown() {
     assert_eq!(t["release_ns"], serde_json::Value::Null);
     trace.expect_empty_maps();
 }
+
+#[test]
+fn a_consumer_that_waits_before_the_pipe_is_known() {
+    let (dir, trace, before) = record(|dir| {
+        let (path, content) = file(dir, "f", 40_000);
+        let (r, w) = pipe().unwrap();
+        let (sender, mut receiver) = tcp(false);
+        let (tell, told) = std::sync::mpsc::channel();
+        let consumer = std::thread::spawn(move || {
+            tell.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+            let mut moved = 0;
+            while moved < 40_000 {
+                moved += splice(&r, None, &sender, None, 40_000 - moved, SpliceFlags::empty()).unwrap();
+            }
+            sender
+        });
+        let task = Path::new("/proc").join(told.recv().unwrap()).join("syscall");
+        // Until it sleeps in splice(2), which is system call 275 on x86-64 and 76 on arm64.
+        let number = libc::SYS_splice.to_string();
+        while std::fs::read_to_string(&task).unwrap().split(' ').next() != Some(&number) {
+            std::thread::yield_now();
+        }
+        splice_in(&path, &w, 40_000);
+        let sender = consumer.join().unwrap();
+        let before = now();
+        assert!(read(&mut receiver, 40_000) == content);
+        drop(sender);
+        before
+    });
+    let path = dir.path().join("f");
+    expect(&trace, &path, &["receiver_read"]);
+    assert!(u(&only(&trace, &path)["release_ns"]) >= before, "{}", only(&trace, &path));
+    trace.expect_empty_maps();
+}
