@@ -12,8 +12,23 @@ pub const SOCKS_FULL: u32 = 3;
 pub const PIPES_FULL: u32 = 4;
 /// Calls not tracked because the map was full.
 pub const OPS_FULL: u32 = 5;
+/// Runs of a program that the kernel skipped and its second program made good, for each pair of
+/// programs [`turn`] lists.
+pub const RESCUED: u32 = 6;
+/// The same where the second program could not be sure: it may have been skipped itself.
+pub const RESCUED_UNSURE: u32 = RESCUED + turn::COUNT;
 /// How many counters there are.
-pub const COUNT: u32 = 8;
+pub const COUNT: u32 = RESCUED_UNSURE + turn::COUNT;
+
+/// Pairs of programs on one tracepoint: the second runs what the kernel skipped of the first.
+pub mod turn {
+    /// `tcp_probe`
+    pub const TCP_PROBE: u32 = 0;
+    /// `sk_data_ready`
+    pub const DATA_READY: u32 = 1;
+    /// How many pairs there are.
+    pub const COUNT: u32 = 2;
+}
 
 /// Indices of the gate array: numbers of things that make a hook worth running at all.
 pub mod gate {

@@ -225,6 +225,8 @@ pub struct Head {
 pub struct HeadLen {
     /// Head id.
     pub head: u64,
+    /// Socket id.
+    pub sock: u64,
     /// Bytes in the frags.
     pub len: u32,
     /// 0.

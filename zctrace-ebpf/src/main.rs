@@ -19,6 +19,7 @@ mod kread;
 mod maps;
 mod skb;
 mod track;
+mod twice;
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

@@ -14,6 +14,10 @@ pub static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
+/// Whose turn it is, for each pair of programs. Only [`crate::twice`] uses it.
+#[map]
+pub static TURNS: PerCpuArray<Turn> = PerCpuArray::with_max_entries(counter::turn::COUNT, 0);
+
 /// `counter::gate::*`. Written by `track`, read by hooks that run often for others.
 #[map]
 pub static GATES: Array<u64> = Array::with_max_entries(counter::gate::COUNT, 0);
@@ -58,6 +62,15 @@ pub static OPS: HashMap<u32, OpEnt> = HashMap::with_max_entries(8192, 0);
 /// Sockets somebody splices from, by `struct sock *`.
 #[map]
 pub static RX_SPLICE: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Turn {
+    /// 1 while the first program of the pair is at work on this CPU.
+    pub inside: u64,
+    /// The event it did last, until the second program has seen that.
+    pub done: u64,
+}
 
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -101,8 +101,19 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
         }
     }
     let stamp = emit::stamp();
-    if id == 0 {
+    let fresh = id == 0;
+    if fresh {
         id = stamp.id();
+    }
+    if flags & head_flag::AT_FREE == 0 {
+        let dev: u64 = kread::get(skb, off!(skb_dev));
+        if kread::opt::<u32>(dev, off!(dev_flags)).unwrap_or_default() & IFF_LOOPBACK != 0 {
+            flags |= head_flag::LOOPBACK;
+        }
+    }
+    // Stated before it can be found: whatever is said of it comes later.
+    emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
+    if fresh {
         let new = HeadEnt {
             id,
             sock: ent.id,
@@ -120,13 +131,6 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
             emit::full(counter::HEADS_FULL, full_map::HEADS, ent.id);
         }
     }
-    if flags & head_flag::AT_FREE == 0 {
-        let dev: u64 = kread::get(skb, off!(skb_dev));
-        if kread::opt::<u32>(dev, off!(dev_flags)).unwrap_or_default() & IFF_LOOPBACK != 0 {
-            flags |= head_flag::LOOPBACK;
-        }
-    }
-    emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
     if ent.proto != TCP {
         extents(id, head, end);
     }
@@ -153,11 +157,11 @@ pub fn learn_received(skb: u64, head: u64, from: &HeadEnt) {
         tcp: 1,
         ooo: 0,
     };
+    let flags = head_flag::SEQ | head_flag::RX;
+    emit::put(kind::HEAD, stamp, Head { head: new.id, sock: new.sock, seq: new.seq, len, flags, pad: 0 });
     if HEADS.insert(&head, &new, 0).is_err() {
         emit::full(counter::HEADS_FULL, full_map::HEADS, from.sock);
     }
-    let flags = head_flag::SEQ | head_flag::RX;
-    emit::put(kind::HEAD, stamp, Head { head: new.id, sock: new.sock, seq: new.seq, len, flags, pad: 0 });
 }
 
 /// Sequence number of the first byte in the frags: they are the last `len` bytes of the segment.

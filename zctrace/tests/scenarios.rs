@@ -199,7 +199,10 @@ impl Scenario {
                 let (off, len) = range(line.words[3]);
                 self.say(kind::EXTENT, at, 0, &Extent { head, ino: line.number("ino"), off, dev: 1, len });
             }
-            "len" => self.say(kind::HEAD_LEN, at, 0, &HeadLen { head, len: line.low_word(3), pad: 0 }),
+            "len" => {
+                let (sock, len) = (self.id(line.words[3]), line.low_word(4));
+                self.say(kind::HEAD_LEN, at, 0, &HeadLen { head, sock, len, pad: 0 });
+            }
             "free" => {
                 let known = [
                     ("rx", free_flag::RX),

@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::generated::bpf_get_smp_processor_id, macros::raw_tracepoint, programs::RawTracePointContext,
 };
 use zctrace_common::{
-    counter::gate,
+    counter::{gate, turn},
     kernel::{Ack, HeadLen, RxRead, free_flag, kind},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     maps::{HEADS, RECEIVERS, RX_SPLICE, Receiver, SOCKS},
     skb,
     track::{self, TCP},
+    twice,
 };
 
 const TCP_ESTABLISHED: u8 = 1;
@@ -23,8 +24,19 @@ const TCP_ESTABLISHED: u8 = 1;
 /// `tcp_rcv_established()`, before the segment is queued or its acknowledgement processed.
 #[raw_tracepoint(tracepoint = "tcp_probe")]
 pub fn zct_tcp_probe(ctx: RawTracePointContext) -> i32 {
-    let sk: u64 = ctx.arg(0);
-    let skb: u64 = ctx.arg(1);
+    twice::first(turn::TCP_PROBE, ctx.arg(1), || segment(ctx.arg(0), ctx.arg(1)));
+    0
+}
+
+/// `__release_sock()` handles segments where softirqs may interrupt, which handle segments too.
+#[raw_tracepoint(tracepoint = "tcp_probe")]
+pub fn zct_tcp_probe2(ctx: RawTracePointContext) -> i32 {
+    twice::second(turn::TCP_PROBE, ctx.arg(1), || segment(ctx.arg(0), ctx.arg(1)));
+    0
+}
+
+#[inline(always)]
+fn segment(sk: u64, skb: u64) {
     if let Some(ent) = SOCKS.get_ptr_mut(&sk) {
         let ent = unsafe { &mut *ent };
         if ent.proto == TCP {
@@ -38,11 +50,11 @@ pub fn zct_tcp_probe(ctx: RawTracePointContext) -> i32 {
         }
     }
     if kread::get::<u32>(skb, off!(skb_data_len)) == 0 {
-        return 0;
+        return;
     }
     let head: u64 = kread::get(skb, off!(skb_head));
     let Some(ent) = HEADS.get_ptr_mut(&head) else {
-        return 0;
+        return;
     };
     let ent = unsafe { &mut *ent };
     ent.rx = sk;
@@ -71,7 +83,6 @@ pub fn zct_tcp_probe(ctx: RawTracePointContext) -> i32 {
             }
         }
     }
-    0
 }
 
 /// Reads of this socket matter from now on.
@@ -120,25 +131,36 @@ pub fn zct_rcv_space(ctx: RawTracePointContext) -> i32 {
 /// ESTABLISHED.
 #[raw_tracepoint(tracepoint = "sk_data_ready")]
 pub fn zct_data_ready(ctx: RawTracePointContext) -> i32 {
-    let sk: u64 = ctx.arg(0);
+    twice::first(turn::DATA_READY, ctx.arg(0), || queued(ctx.arg(0)));
+    0
+}
+
+/// A sender's own context is interrupted by softirqs that queue data too.
+#[raw_tracepoint(tracepoint = "sk_data_ready")]
+pub fn zct_data_ready2(ctx: RawTracePointContext) -> i32 {
+    twice::second(turn::DATA_READY, ctx.arg(0), || queued(ctx.arg(0)));
+    0
+}
+
+#[inline(always)]
+fn queued(sk: u64) {
     if kread::get::<u16>(sk, off!(sk_proto)) == TCP && kread::get::<u8>(sk, off!(sk_state)) == TCP_ESTABLISHED
     {
-        return 0;
+        return;
     }
     let queue = sk.wrapping_add(u64::from(off!(sk_rcvq)));
     let tail: u64 = kread::get(queue, off!(skb_prev));
     if tail == queue || tail == 0 {
-        return 0;
+        return;
     }
     let head: u64 = kread::get(tail, off!(skb_head));
     let Some(ent) = HEADS.get_ptr_mut(&head) else {
-        return 0;
+        return;
     };
     let ent = unsafe { &mut *ent };
     ent.rx = sk;
     ent.flags |= free_flag::RX;
     grown(head, ent);
-    0
 }
 
 /// How many skbs of a receive queue are looked at.
@@ -172,6 +194,6 @@ pub fn grown(head: u64, ent: &mut crate::maps::HeadEnt) {
     let len = skb::frag_bytes(head, ent.end);
     if len > ent.len {
         ent.len = len;
-        emit::emit(kind::HEAD_LEN, HeadLen { head: ent.id, len, pad: 0 });
+        emit::emit(kind::HEAD_LEN, HeadLen { head: ent.id, sock: ent.sock, len, pad: 0 });
     }
 }

@@ -2,7 +2,6 @@
 //! dropped or the process ends, however it ends: raw tracepoint links live in file descriptors.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 
@@ -13,13 +12,13 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use zctrace_common::{
     config::{Config, flag},
-    counter,
     layout::KernelLayout,
 };
 
 use super::btf::{Btf, BtfError};
+use super::counters::{Counters, Reader, Watched};
 use super::layout::{LayoutError, resolve};
-use super::programs::{PROGRAMS, Program, Role};
+use super::programs::{PROGRAMS, Program, SECONDS};
 use super::symbols;
 use crate::model::{ProbeState, ProbeStatus};
 
@@ -86,21 +85,6 @@ pub enum LoadError {
     Object(String),
 }
 
-/// Counters of the kernel half at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames stated, per CPU.
-    pub produced: Vec<u64>,
-    /// Frames the ring had no room for, per CPU.
-    pub lost: Vec<u64>,
-    /// Entries maps had no room for.
-    pub map_full: u64,
-    /// Skipped runs of programs whose role is [`Role::Learns`].
-    pub learn_misses: u64,
-    /// Skipped runs of the free programs.
-    pub free_misses: u64,
-}
-
 /// Entries left in each map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MapEntries {
@@ -119,12 +103,11 @@ pub struct Loaded {
     ebpf: Ebpf,
     /// Frames.
     pub ring: RingBuf<MapData>,
-    counters: PerCpuArray<MapData, u64>,
+    counters: Reader,
     /// Every program and its fate.
     pub probes: Vec<ProbeStatus>,
     /// What this kernel lacks besides programs, in words.
     pub notes: Vec<String>,
-    miss_files: Vec<(Role, File)>,
     links: Vec<RawTracePointLink>,
     /// BPF-side diagnostics, where asked for.
     log: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -217,13 +200,14 @@ impl Loaded {
 
         let log = if config.flags & flag::LOG == 0 { None } else { start_log(&mut ebpf, &mut notes) };
         let mut probes = Vec::new();
-        let mut miss_files = Vec::new();
+        let mut watched = Vec::new();
         let mut links = Vec::new();
         for program in PROGRAMS {
-            match attach(&mut ebpf, program) {
-                Ok((link, file)) => {
+            match attach(&mut ebpf, program.name, program.tracepoint) {
+                Ok((link, misses)) => {
                     links.push(link);
-                    miss_files.extend(file.map(|f| (program.role, f)));
+                    let second = second(&mut ebpf, program, &mut links);
+                    watched.extend(misses.map(|misses| Watched { role: program.role, misses, second }));
                     probes.push(ProbeStatus {
                         name: program.probe(),
                         state: ProbeState::Attached,
@@ -248,8 +232,8 @@ impl Loaded {
         };
         let map_error = |e: MapError| LoadError::Object(words(&e));
         let ring = RingBuf::try_from(take(&mut ebpf, "RING")?).map_err(map_error)?;
-        let counters = PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?).map_err(map_error)?;
-        Ok(Self { ebpf, ring, counters, probes, notes, miss_files, links, log })
+        let map = PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?).map_err(map_error)?;
+        Ok(Self { ebpf, ring, counters: Reader { map, watched }, probes, notes, links, log })
     }
 
     /// Reads every counter. `with_misses`: also the skipped runs, which costs a file read a program.
@@ -257,25 +241,7 @@ impl Loaded {
     /// # Errors
     /// When the kernel refuses a map read.
     pub fn counters(&mut self, with_misses: bool) -> Result<Counters, MapError> {
-        let mut c = Counters {
-            produced: self.counters.get(&counter::PRODUCED, 0)?.to_vec(),
-            lost: self.counters.get(&counter::LOST, 0)?.to_vec(),
-            ..Counters::default()
-        };
-        for full in [counter::HEADS_FULL, counter::SOCKS_FULL, counter::PIPES_FULL, counter::OPS_FULL] {
-            c.map_full += self.counters.get(&full, 0)?.iter().sum::<u64>();
-        }
-        if with_misses {
-            for (role, file) in &mut self.miss_files {
-                let misses = read_misses(file);
-                match role {
-                    Role::Frees => c.free_misses += misses,
-                    Role::Adds => {}
-                    Role::Learns => c.learn_misses += misses,
-                }
-            }
-        }
-        Ok(c)
+        self.counters.read(with_misses)
     }
 
     /// Entries in each map now.
@@ -358,25 +324,25 @@ fn fill_filters(ebpf: &mut Ebpf, options: &Options) -> Result<(), MapError> {
     Ok(())
 }
 
+/// Attaches the second program, where there is one. Without it, what the kernel skips is a loss.
+fn second(ebpf: &mut Ebpf, program: &Program, links: &mut Vec<RawTracePointLink>) -> Option<(u32, File)> {
+    let second = SECONDS.iter().find(|s| s.first == program.name)?;
+    let (link, misses) = attach(ebpf, second.name, program.tracepoint).ok()?;
+    links.push(link);
+    misses.map(|misses| (second.turn, misses))
+}
+
 /// Attaches, and opens the program's fdinfo where the kernel counts skipped runs.
-fn attach(ebpf: &mut Ebpf, program: &Program) -> Result<(RawTracePointLink, Option<File>), ProgramError> {
-    let missing = || ProgramError::InvalidName { name: program.name.into() };
-    let raw: &mut RawTracePoint = ebpf.program_mut(program.name).ok_or_else(missing)?.try_into()?;
+fn attach(
+    ebpf: &mut Ebpf,
+    name: &str,
+    tracepoint: &str,
+) -> Result<(RawTracePointLink, Option<File>), ProgramError> {
+    let missing = || ProgramError::InvalidName { name: name.into() };
+    let raw: &mut RawTracePoint = ebpf.program_mut(name).ok_or_else(missing)?.try_into()?;
     raw.load()?;
-    let link = raw.attach(program.tracepoint)?;
+    let link = raw.attach(tracepoint)?;
     let link = raw.take_link(link)?;
     let fd = raw.fd()?.as_fd().as_raw_fd();
     Ok((link, File::open(format!("/proc/self/fdinfo/{fd}")).ok()))
-}
-
-fn read_misses(file: &mut File) -> u64 {
-    use std::io::Seek as _;
-    let mut text = String::new();
-    if file.rewind().is_err() || file.read_to_string(&mut text).is_err() {
-        return 0;
-    }
-    text.lines()
-        .find_map(|l| l.strip_prefix("recursion_misses:"))
-        .and_then(|n| n.trim().parse().ok())
-        .unwrap_or(0)
 }

@@ -1,10 +1,12 @@
 //! Loading and attaching the kernel half, and reading its counters. Concludes nothing about frames.
 
 mod btf;
+mod counters;
 mod layout;
 mod load;
 mod programs;
 mod symbols;
 
-pub use load::{Counters, LoadError, Loaded, MapEntries, Options};
-pub use programs::{PROGRAMS, Program, Role};
+pub use counters::{Counters, Skips};
+pub use load::{LoadError, Loaded, MapEntries, Options};
+pub use programs::{PROGRAMS, Program, Role, SECONDS, Second};

@@ -1,6 +1,8 @@
 //! The one table of BPF programs: where each attaches, what it gives, what is lost without it.
 //! `doctor`, the recording's header and the loader all read it.
 
+use zctrace_common::counter::turn;
+
 /// What a skipped run (`recursion_misses`) or a missing program means for the claims made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -49,6 +51,23 @@ macro_rules! programs {
     };
 }
 
+/// A program on the tracepoint of another, right after it: it runs what the kernel skipped of that.
+#[derive(Clone, Copy, Debug)]
+pub struct Second {
+    /// The name of the first.
+    pub first: &'static str,
+    /// Its name in the object.
+    pub name: &'static str,
+    /// `counter::turn::*`
+    pub turn: u32,
+}
+
+/// Every second program. Those that learn and can be interrupted by themselves have one.
+pub const SECONDS: &[Second] = &[
+    Second { first: "zct_tcp_probe", name: "zct_tcp_probe2", turn: turn::TCP_PROBE },
+    Second { first: "zct_data_ready", name: "zct_data_ready2", turn: turn::DATA_READY },
+];
+
 programs! {
     "zct_kfree" "kmem" "kfree" Frees true "release: skb heads, pipes" / "nothing can be traced";
     "zct_cache_free" "kmem" "kmem_cache_free" Frees true "release: small skb heads, sockets" / "releases are missed";
@@ -58,7 +77,7 @@ programs! {
     "zct_rcv_space" "tcp" "tcp_rcv_space_adjust" Adds false "reads by a local receiver whose skbs are freed later" / "a release by a local read may be seen late";
     "zct_data_ready" "sock" "sk_data_ready" Learns false "local receivers outside TCP ESTABLISHED" / "local readers are not told from other releases";
     "zct_reset" "tcp" "tcp_receive_reset" Adds false "resets by the peer" / "a reset shows as a close";
-    "zct_set_state" "sock" "inet_sock_set_state" Learns false "end of TCP connections" / "unsent data of a closed connection stays open";
+    "zct_set_state" "sock" "inet_sock_set_state" Frees false "end of TCP connections" / "unsent data of a closed connection stays open";
     "zct_retransmit" "tcp" "tcp_retransmit_skb" Adds false "retransmissions" / "retransmissions are not counted";
     "zct_start_xmit" "net" "net_dev_start_xmit" Learns false "software GSO segments" / "a release on devices without GSO could be claimed too early";
     "zct_net_dev_queue" "net" "net_dev_queue" Learns true "first transmit; which skb heads hold lent pages" / "nothing can be traced";

@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use zctrace_common::frame::{Header, USER_CPU};
 use zctrace_common::kernel::{
-    Head, HeadFree, Pipe, Proc, Sock, SockEnd, free_flag, full_map, head_flag, pipe_why, proc_what, sock_end,
+    Head, HeadFree, HeadLen, Pipe, Proc, Sock, SockEnd, free_flag, full_map, head_flag, pipe_why, proc_what,
+    sock_end,
 };
 use zctrace_common::user::{Loss, loss};
 
@@ -130,7 +131,7 @@ impl Engine {
             Event::Sock(s) => self.sock(at, s),
             Event::SockEnd(e) => self.sock_end(at, e),
             Event::Head(h) => self.head(at, h),
-            Event::HeadLen(h) => self.head_len(h.head, h.len),
+            Event::HeadLen(h) => self.head_len(h),
             Event::HeadFree(f) => self.head_free(at, f),
             Event::Ack(a) => {
                 if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&a.sock) {
@@ -220,13 +221,7 @@ impl Engine {
         match self.socks.get_mut(&id) {
             Some(sock) if map == full_map::HEADS => {
                 sock.full = true;
-                let ids: Vec<_> = match &sock.kind {
-                    Kind::Stream(s) => s.transfers().collect(),
-                    Kind::Dgram(d) => d.transfers().collect(),
-                };
-                for id in ids {
-                    self.ledger.reason(id, Reason::MapFull);
-                }
+                self.doubt_sock(id, Reason::MapFull);
             }
             _ => self.ledger.doubt_all(Reason::MapFull),
         }
@@ -273,16 +268,33 @@ impl Engine {
         self.heads.insert(h.head, state);
     }
 
-    fn head_len(&mut self, head: u64, len: u32) {
-        let Some(state) = self.heads.get_mut(&head) else {
-            // It took over pages of another head, and nobody knows whose it is.
+    fn head_len(&mut self, h: &HeadLen) {
+        let Some(state) = self.heads.get_mut(&h.head) else {
             self.stats.orphans += 1;
-            self.ledger.doubt_all(Reason::Loss);
+            // Freed a moment ago on another CPU, with all it held. After a loss it may instead be one
+            // that was never seen, and is still there.
+            if self.lossy_until > 0 {
+                self.doubt_sock(h.sock, Reason::Loss);
+            }
             return;
         };
-        state.end = state.start.saturating_add(u64::from(len));
+        state.end = state.start.saturating_add(u64::from(h.len));
         if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&state.sock) {
-            s.grow_head(head, state.start, state.end);
+            s.grow_head(h.head, state.start, state.end);
+        }
+    }
+
+    /// Everything that this socket holds is in doubt.
+    fn doubt_sock(&mut self, id: u64, reason: Reason) {
+        let Some(sock) = self.socks.get(&id) else {
+            return;
+        };
+        let ids: Vec<_> = match &sock.kind {
+            Kind::Stream(s) => s.transfers().collect(),
+            Kind::Dgram(d) => d.transfers().collect(),
+        };
+        for id in ids {
+            self.ledger.reason(id, reason);
         }
     }
 

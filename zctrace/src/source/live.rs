@@ -186,7 +186,7 @@ impl Live {
             let old = before.lost.get(cpu as usize).copied().unwrap_or(0);
             found.push((loss::RING, cpu, lost.saturating_sub(old)));
         }
-        found.push((loss::LEARN_MISS, USER_CPU, now.learn_misses.saturating_sub(before.learn_misses)));
+        found.push((loss::LEARN_MISS, USER_CPU, now.learn_misses_since(before)));
         found.push((loss::FREE_MISS, USER_CPU, now.free_misses.saturating_sub(before.free_misses)));
         found.push((loss::MAP_FULL, USER_CPU, now.map_full.saturating_sub(before.map_full)));
         let was = std::mem::take(&mut self.lossy);

@@ -29,6 +29,13 @@ fn seen(trace: &Trace) -> Sent {
 fn compare(name: &str, trace: &Trace, truth: &Sent, at_least: u64) {
     let s = trace.summary();
     println!("{name}: {s}");
+    let mut why: BTreeMap<String, usize> = BTreeMap::new();
+    for t in trace.transfers().into_iter().filter(|t| t["outcome"] != "released") {
+        *why.entry(t["reasons"].to_string()).or_default() += 1;
+    }
+    if !why.is_empty() {
+        println!("{name}: not released, by reason: {why:?}");
+    }
     assert!(u(&s["transfers"]) >= at_least, "only {} transfers", s["transfers"]);
     trace.expect_released(0.999);
     let seen = seen(trace);
@@ -39,10 +46,20 @@ fn compare(name: &str, trace: &Trace, truth: &Sent, at_least: u64) {
 }
 
 fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    [1, 100, 4096, 5000, 20_000, 65_536, 200_000]
-        .iter()
-        .map(|n| file(dir, &format!("file-{n}"), *n))
-        .collect()
+    sized(dir, &[1, 100, 4096, 5000, 20_000, 65_536, 200_000])
+}
+
+fn sized(dir: &Path, sizes: &[usize]) -> Vec<(PathBuf, Vec<u8>)> {
+    sizes.iter().map(|n| file(dir, &format!("file-{n}"), *n)).collect()
+}
+
+/// 1 byte to 1 MiB; each power of two is as likely as the next.
+fn random_files(dir: &Path, rng: &mut Rng) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut sizes: Vec<usize> = (0..20).map(|bits| rng.within(1 << bits, 2 << bits) as usize).collect();
+    sizes.extend([1, 1 << 20]);
+    sizes.sort_unstable();
+    sizes.dedup();
+    sized(dir, &sizes)
 }
 
 // ---- nginx
@@ -84,7 +101,8 @@ fn gets(port: u16, files: &[(PathBuf, Vec<u8>)], n: usize, mut rng: Rng) -> Sent
     for _ in 0..n {
         let (path, content) = &files[rng.below(files.len() as u64) as usize];
         let name = path.file_name().unwrap().to_str().unwrap();
-        write!(c, "GET /{name} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        // In one segment: in pieces, each would wait for a delayed ack.
+        c.write_all(format!("GET /{name} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -119,13 +137,14 @@ fn need(program: &str) {
 fn nginx_by_pid() {
     need("nginx");
     let dir = dir();
-    let files = files(dir.path());
+    let mut rng = Rng::new("nginx_by_pid");
+    let files = random_files(dir.path(), &mut rng);
     let port = free_port();
     let conf = nginx_conf(dir.path(), port);
     let nginx = Guard(Command::new("nginx").arg("-c").arg(&conf).spawn().unwrap());
     drop(connect(port));
     let recorder = Recorder::start(&dir.path().join("t.zct"), &["--pid", &nginx.0.id().to_string()]);
-    let truth = load(port, &files, &mut Rng::new("nginx_by_pid"));
+    let truth = load(port, &files, &mut rng);
     poke_cpus();
     compare("nginx by --pid", &recorder.stop(), &truth, 5_000);
 }
@@ -134,11 +153,12 @@ fn nginx_by_pid() {
 fn nginx_as_command() {
     need("nginx");
     let dir = dir();
-    let files = files(dir.path());
+    let mut rng = Rng::new("nginx_as_command");
+    let files = random_files(dir.path(), &mut rng);
     let port = free_port();
     let conf = nginx_conf(dir.path(), port);
     let recorder = Recorder::start(&dir.path().join("t.zct"), &["--", "nginx", "-c", conf.to_str().unwrap()]);
-    let truth = load(port, &files, &mut Rng::new("nginx_as_command"));
+    let truth = load(port, &files, &mut rng);
     poke_cpus();
     let pid = rustix::process::Pid::from_raw(recorder.command_pid() as i32).unwrap();
     rustix::process::kill_process(pid, Signal::TERM).unwrap();

@@ -1,5 +1,6 @@
 //! A receiver that stalls for T: the gap ends when it has read, and not before.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ fn the_gap_ends_with_the_read() {
     let trace = recorder.stop();
     trace.expect_released(1.0);
     let mut late = Vec::new();
+    let mut table: BTreeMap<Duration, Vec<u64>> = BTreeMap::new();
     for s in &sent {
         let found = trace.of_file(&s.path);
         assert_eq!(found.len(), 1, "{}", s.path.display());
@@ -67,11 +69,18 @@ fn the_gap_ends_with_the_read() {
         // It cannot be over before the receiver began to read.
         assert!(release >= s.submit + s.stall.as_nanos() as u64, "released before the read: {t}");
         let off = release.abs_diff(s.read);
+        table.entry(s.stall).or_default().push(off);
         if off > 2_000_000 {
             late.push((off, t.clone()));
         }
     }
     println!("stall: {} transfers, {} more than 2 ms from the read", sent.len(), late.len());
+    println!("     stall | transfers | from the read, median | worst");
+    for (stall, mut off) in table {
+        off.sort_unstable();
+        let (median, worst) = (off[off.len() / 2] / 1000, off[off.len() - 1] / 1000);
+        println!("{:>7} ms | {:>9} | {median:>18} µs | {worst:>5} µs", stall.as_millis(), off.len());
+    }
     for (off, t) in &late {
         println!("  {off} ns off: {t}");
     }

@@ -93,7 +93,11 @@ impl Recorder {
 
     /// Stops it with SIGINT.
     pub(crate) fn stop(self) -> Trace {
-        signal(&self.child.0, Signal::INT);
+        self.stop_by(Signal::INT)
+    }
+
+    pub(crate) fn stop_by(self, by: Signal) -> Trace {
+        signal(&self.child.0, by);
         self.finish()
     }
 
