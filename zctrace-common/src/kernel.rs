@@ -225,12 +225,12 @@ pub struct Head {
 pub struct HeadLen {
     /// Head id.
     pub head: u64,
-    /// Socket id.
-    pub sock: u64,
     /// Bytes in the frags.
     pub len: u32,
     /// 0.
     pub pad: u32,
+    /// Socket id.
+    pub sock: u64,
 }
 
 /// Bits of [`HeadFree::flags`].

@@ -201,7 +201,7 @@ impl Scenario {
             }
             "len" => {
                 let (sock, len) = (self.id(line.words[3]), line.low_word(4));
-                self.say(kind::HEAD_LEN, at, 0, &HeadLen { head, sock, len, pad: 0 });
+                self.say(kind::HEAD_LEN, at, 0, &HeadLen { head, len, pad: 0, sock });
             }
             "free" => {
                 let known = [

@@ -194,6 +194,6 @@ pub fn grown(head: u64, ent: &mut crate::maps::HeadEnt) {
     let len = skb::frag_bytes(head, ent.end);
     if len > ent.len {
         ent.len = len;
-        emit::emit(kind::HEAD_LEN, HeadLen { head: ent.id, sock: ent.sock, len, pad: 0 });
+        emit::emit(kind::HEAD_LEN, HeadLen { head: ent.id, len, pad: 0, sock: ent.sock });
     }
 }

@@ -537,7 +537,7 @@ impl World {
         {
             target.told = target.end;
             let len = low(target.end - target.start);
-            self.say(kind::HEAD_LEN, &HeadLen { head: into, sock: self.tcps[i].id, len, pad: 0 });
+            self.say(kind::HEAD_LEN, &HeadLen { head: into, len, pad: 0, sock: self.tcps[i].id });
         }
         let tcp = &self.tcps[i];
         let (snd_una, freed) = (tcp.snd_una, tcp.freed);
