@@ -263,8 +263,11 @@ fn signals_at_any_moment() {
     for round in 0..24 {
         let out = dir.path().join(format!("{round}.zct"));
         let stop = if round % 2 == 0 { Signal::INT } else { Signal::TERM };
+        // Whoever runs this in the background may have it ignore SIGINT, and children inherit that.
         let mut child = Guard(
-            zctrace(&["record", "-o", out.to_str().unwrap(), "--pid", &std::process::id().to_string()])
+            Command::new("env")
+                .args(["--default-signal=INT,TERM", env!("CARGO_BIN_EXE_zctrace"), "record", "-o"])
+                .args([out.to_str().unwrap(), "--pid", &std::process::id().to_string()])
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap(),
