@@ -129,6 +129,24 @@ pub struct OpExit {
     pub src_head: u32,
 }
 
+/// Values of [`Sock::family`] that are told apart.
+pub mod family {
+    /// `AF_UNIX`
+    pub const UNIX: u16 = 1;
+    /// `AF_INET`
+    pub const INET: u16 = 2;
+    /// `AF_INET6`
+    pub const INET6: u16 = 10;
+}
+
+/// Values of [`Sock::proto`] that are told apart.
+pub mod proto {
+    /// `IPPROTO_TCP`
+    pub const TCP: u16 = 6;
+    /// `IPPROTO_UDP`
+    pub const UDP: u16 = 17;
+}
+
 /// A socket is tracked from now on. Its identity is stated once and never refreshed: ports are
 /// zeroed by `inet_put_port()` before a dying socket's last tracepoints.
 #[repr(C)]

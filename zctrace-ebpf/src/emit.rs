@@ -126,7 +126,7 @@ pub fn emit<T>(kind: u16, body: T) {
 
 /// A map had no room: counted, and stated so that the transfers it touches are known.
 #[inline(always)]
-pub fn full(counter: u32, map: u32, id: u64) {
+pub fn full(stamp: Stamp, counter: u32, map: u32, id: u64) {
     count(counter);
-    emit(kind::MAP_FULL, MapFull { map, pad: 0, id });
+    put(kind::MAP_FULL, stamp, MapFull { map, pad: 0, id });
 }

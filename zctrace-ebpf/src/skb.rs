@@ -5,15 +5,14 @@ use core::mem::MaybeUninit;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use zctrace_common::{
     counter,
-    kernel::{Extent, Head, HeadFree, free_flag, full_map, head_flag, kind},
+    kernel::{Extent, Head, HeadFree, free_flag, full_map, head_flag, kind, proto},
 };
 
 use crate::{
-    emit,
+    emit::{self, Stamp},
     globals::off,
     kread,
     maps::{HEADS, HeadEnt, SockEnt},
-    track::TCP,
 };
 
 /// `skb_frag_t`; in 6.1 a `bio_vec` of the same shape.
@@ -73,7 +72,7 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
     let head: u64 = kread::get(skb, off!(skb_head));
     let end: u32 = kread::get(skb, off!(skb_end));
     let mut seq = 0;
-    if ent.proto == TCP {
+    if ent.proto == proto::TCP {
         flags |= head_flag::SEQ;
         seq = frag_seq(skb, head, len);
     }
@@ -84,7 +83,7 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
             if old.seq == seq && old.len == len {
                 return;
             }
-            if ent.proto == TCP {
+            if ent.proto == proto::TCP {
                 id = old.id;
                 flags |= head_flag::AGAIN;
                 old.seq = seq;
@@ -111,8 +110,6 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
             flags |= head_flag::LOOPBACK;
         }
     }
-    // Stated before it can be found: whatever is said of it comes later.
-    emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
     if fresh {
         let new = HeadEnt {
             id,
@@ -124,14 +121,14 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
             len,
             end,
             flags: 0,
-            tcp: u32::from(ent.proto == TCP),
+            tcp: u32::from(ent.proto == proto::TCP),
             ooo: 0,
         };
-        if HEADS.insert(&head, &new, 0).is_err() {
-            emit::full(counter::HEADS_FULL, full_map::HEADS, ent.id);
-        }
+        add(head, &new, stamp, flags);
+    } else {
+        emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
     }
-    if ent.proto != TCP {
+    if ent.proto != proto::TCP {
         extents(id, head, end);
     }
 }
@@ -157,10 +154,16 @@ pub fn learn_received(skb: u64, head: u64, from: &HeadEnt) {
         tcp: 1,
         ooo: 0,
     };
-    let flags = head_flag::SEQ | head_flag::RX;
-    emit::put(kind::HEAD, stamp, Head { head: new.id, sock: new.sock, seq: new.seq, len, flags, pad: 0 });
-    if HEADS.insert(&head, &new, 0).is_err() {
-        emit::full(counter::HEADS_FULL, full_map::HEADS, from.sock);
+    add(head, &new, stamp, head_flag::SEQ | head_flag::RX);
+}
+
+/// States a head and makes it known, in this order: whatever is said of it comes later.
+#[inline(always)]
+fn add(at: u64, new: &HeadEnt, stamp: Stamp, flags: u32) {
+    let HeadEnt { id: head, sock, seq, len, .. } = *new;
+    emit::put(kind::HEAD, stamp, Head { head, sock, seq, len, flags, pad: 0 });
+    if HEADS.insert(&at, new, 0).is_err() {
+        emit::full(emit::stamp(), counter::HEADS_FULL, full_map::HEADS, sock);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use zctrace_common::{
     counter::{self, gate},
-    kernel::{PATH_TEXT, Path, Pipe, Sock, full_map, kind, pipe_why},
+    kernel::{PATH_TEXT, Path, Pipe, Sock, family, full_map, kind, pipe_why, proto},
 };
 
 use crate::{
@@ -11,10 +11,6 @@ use crate::{
     kread,
     maps::{PIPES, PipeEnt, SEEN, SLABS, SOCKS, SeenKey, SockEnt},
 };
-
-pub const AF_UNIX: u16 = 1;
-pub const AF_INET6: u16 = 10;
-pub const TCP: u16 = 6;
 
 /// The id of `sk`, which is tracked from now on; 0 when there is no room.
 #[inline(never)]
@@ -25,21 +21,16 @@ pub fn sock(sk: u64) -> u64 {
     let stamp = emit::stamp();
     let family: u16 = kread::get(sk, off!(sk_family));
     let proto: u16 = kread::get(sk, off!(sk_proto));
-    let proto = if family == AF_UNIX { 0 } else { proto };
-    let acked: u32 = if proto == TCP { kread::get(sk, off!(tcp_snd_una)) } else { 0 };
+    let proto = if family == family::UNIX { 0 } else { proto };
+    let acked: u32 = if proto == proto::TCP { kread::get(sk, off!(tcp_snd_una)) } else { 0 };
     let id = stamp.id();
     let ent = SockEnt { id, family, proto, acked };
     if SOCKS.insert(&sk, &ent, 0).is_err() {
-        emit::put(
-            kind::MAP_FULL,
-            stamp,
-            zctrace_common::kernel::MapFull { map: full_map::SOCKS, pad: 0, id: 0 },
-        );
-        emit::count(counter::SOCKS_FULL);
+        emit::full(stamp, counter::SOCKS_FULL, full_map::SOCKS, 0);
         return 0;
     }
     remember_slab(sk);
-    if family == AF_UNIX {
+    if family == family::UNIX {
         gate_add(gate::UNIX, 1);
     }
     let Some(frame) = emit::reserve::<Sock>(kind::SOCK, stamp) else {
@@ -60,11 +51,11 @@ pub fn sock(sk: u64) -> u64 {
         (*body).laddr = [0; 16];
         (*body).raddr = [0; 16];
         (*body).name = [0; 108];
-        if family == AF_UNIX {
+        if family == family::UNIX {
             (*body).lport = 0;
             (*body).rport = 0;
             unix_name(sk, body);
-        } else if family == AF_INET6 {
+        } else if family == family::INET6 {
             (*body).laddr = kread::opt(sk, off!(sk_saddr6)).unwrap_or_default();
             (*body).raddr = kread::opt(sk, off!(sk_daddr6)).unwrap_or_default();
         } else {
@@ -137,12 +128,7 @@ pub fn pipe(pipe: u64, make: bool) -> Option<*mut PipeEnt> {
     let pos = kread::pipe_pos(pipe);
     let ent = PipeEnt { id: stamp.id(), lent: pos.head, busy: 0, active: 0, pad: 0 };
     if PIPES.insert(&pipe, &ent, 0).is_err() {
-        emit::put(
-            kind::MAP_FULL,
-            stamp,
-            zctrace_common::kernel::MapFull { map: full_map::PIPES, pad: 0, id: 0 },
-        );
-        emit::count(counter::PIPES_FULL);
+        emit::full(stamp, counter::PIPES_FULL, full_map::PIPES, 0);
         return None;
     }
     emit::put(

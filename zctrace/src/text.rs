@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::model::{Api, LossWhat, Outcome, Reason, ReleasedBy, SockAddr, Verdict};
+use zctrace_common::kernel::{family, proto};
+
+use crate::model::{
+    Api, FileRef, LossWhat, Outcome, ProbeState, ProbeStatus, Reason, ReleasedBy, SockAddr, Verdict,
+};
 
 /// A duration, three digits: `1.23 ms`.
 #[must_use]
@@ -155,25 +159,42 @@ pub fn loss_sentence(what: LossWhat, n: u64) -> String {
 
 /// `inet`; the number where it has no name here.
 #[must_use]
-pub fn family(family: u16) -> Cow<'static, str> {
-    match family {
-        1 => "unix".into(),
-        2 => "inet".into(),
-        10 => "inet6".into(),
+pub fn family(number: u16) -> Cow<'static, str> {
+    match number {
+        family::UNIX => "unix".into(),
+        family::INET => "inet".into(),
+        family::INET6 => "inet6".into(),
         n => n.to_string().into(),
     }
 }
 
 /// `tcp`; `None` for AF_UNIX.
 #[must_use]
-pub fn proto(proto: u16) -> Option<Cow<'static, str>> {
-    match proto {
+pub fn proto(number: u16) -> Option<Cow<'static, str>> {
+    match number {
         0 => None,
-        6 => Some("tcp".into()),
-        17 => Some("udp".into()),
+        proto::TCP => Some("tcp".into()),
+        proto::UDP => Some("udp".into()),
         262 => Some("mptcp".into()),
         n => Some(n.to_string().into()),
     }
+}
+
+/// The path, harmless; where none is known, `ino 12 on 8:1`.
+#[must_use]
+pub fn file(file: &FileRef) -> Cow<'_, str> {
+    match file.path.as_deref() {
+        Some(path) => harmless(path),
+        None => format!("ino {} on {}", file.ino, dev(file.dev)).into(),
+    }
+}
+
+/// The missing ones among these probes, a harmless sentence each.
+pub fn missing(probes: &[ProbeStatus]) -> impl Iterator<Item = String> {
+    probes.iter().filter(|p| p.state == ProbeState::Missing).map(|p| {
+        let why = p.reason.as_deref().unwrap_or("no reason was recorded");
+        harmless(format!("MISSING probe {}: {why}", p.name).as_bytes()).into_owned()
+    })
 }
 
 /// `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`, `@abstract`; `None` when unnamed.

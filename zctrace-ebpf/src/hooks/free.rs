@@ -8,7 +8,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use zctrace_common::{
     config::Range,
     counter::gate,
-    kernel::{HeadFree, Pipe, SockEnd, free_flag, head_flag, kind, pipe_why, sock_end},
+    kernel::{HeadFree, Pipe, SockEnd, family, free_flag, head_flag, kind, pipe_why, proto, sock_end},
 };
 
 use super::receive::{TOO_LONG, container, grown};
@@ -18,7 +18,6 @@ use crate::{
     kread,
     maps::{HEADS, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
     skb,
-    track::{self, AF_UNIX, TCP},
 };
 
 const RCV_SHUTDOWN: u8 = 1;
@@ -135,7 +134,7 @@ fn head(ptr: u64) {
     let mut snd_una = 0;
     if let Some(sock) = unsafe { SOCKS.get(&ent.sk) }
         && sock.id == ent.sock
-        && sock.proto == TCP
+        && sock.proto == proto::TCP
     {
         snd_una = kread::get(ent.sk, off!(tcp_snd_una));
         flags |= free_flag::UNA;
@@ -181,7 +180,7 @@ fn sock(ptr: u64) {
         return;
     };
     let (id, family) = (ent.id, ent.family);
-    if family == AF_UNIX {
+    if family == family::UNIX {
         emit::gate_add(gate::UNIX, -1);
     }
     let _ = SOCKS.remove(&ptr);
@@ -225,7 +224,7 @@ fn unix(skb: u64) {
         return;
     }
     if let Some(ent) = unsafe { SOCKS.get(&sk) }
-        && ent.family == track::AF_UNIX
+        && ent.family == family::UNIX
     {
         skb::learn(skb, sk, ent, head_flag::AT_FREE);
     }

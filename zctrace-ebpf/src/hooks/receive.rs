@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use zctrace_common::{
     counter::{gate, turn},
-    kernel::{Ack, HeadLen, RxRead, free_flag, kind},
+    kernel::{Ack, HeadLen, RxRead, free_flag, kind, proto},
 };
 
 use crate::{
@@ -14,9 +14,7 @@ use crate::{
     globals::off,
     kread,
     maps::{HEADS, RECEIVERS, RX_SPLICE, Receiver, SOCKS},
-    skb,
-    track::{self, TCP},
-    twice,
+    skb, track, twice,
 };
 
 const TCP_ESTABLISHED: u8 = 1;
@@ -39,7 +37,7 @@ pub fn zct_tcp_probe2(ctx: RawTracePointContext) -> i32 {
 fn segment(sk: u64, skb: u64) {
     if let Some(ent) = SOCKS.get_ptr_mut(&sk) {
         let ent = unsafe { &mut *ent };
-        if ent.proto == TCP {
+        if ent.proto == proto::TCP {
             let data: u64 = kread::get(skb, off!(skb_data));
             let una = u32::from_be(kread::get(data, 8));
             let next: u32 = kread::get(sk, off!(tcp_snd_nxt));
@@ -144,7 +142,8 @@ pub fn zct_data_ready2(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn queued(sk: u64) {
-    if kread::get::<u16>(sk, off!(sk_proto)) == TCP && kread::get::<u8>(sk, off!(sk_state)) == TCP_ESTABLISHED
+    if kread::get::<u16>(sk, off!(sk_proto)) == proto::TCP
+        && kread::get::<u8>(sk, off!(sk_state)) == TCP_ESTABLISHED
     {
         return;
     }

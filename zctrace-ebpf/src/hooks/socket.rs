@@ -4,7 +4,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::debug;
 use zctrace_common::{
     config::flag,
-    kernel::{SockEnd, kind, sock_end},
+    kernel::{SockEnd, kind, proto, sock_end},
 };
 
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
     globals::{cfg_get, off},
     kread,
     maps::SOCKS,
-    track::TCP,
 };
 
 const TCP_CLOSE: u32 = 7;
@@ -41,7 +40,7 @@ fn ended(sk: u64, why: u32) {
     let Some(ent) = (unsafe { SOCKS.get(&sk) }) else {
         return;
     };
-    if ent.proto != TCP {
+    if ent.proto != proto::TCP {
         return;
     }
     let snd_una = kread::get(sk, off!(tcp_snd_una));

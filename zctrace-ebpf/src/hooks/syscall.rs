@@ -9,7 +9,7 @@ use aya_log_ebpf::debug;
 use zctrace_common::{
     config::flag,
     counter::{self, gate},
-    kernel::{OpEnter, OpExit, Pipe, end, full_map, kind, op, op_flag, pipe_why},
+    kernel::{OpEnter, OpExit, Pipe, end, family, full_map, kind, op, op_flag, pipe_why, proto},
 };
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     globals::{cfg_get, off},
     kread::{self, End},
     maps::{OPS, OpEnt, PIPES, RX_SPLICE, SOCKS},
-    track::{self, TCP},
+    track,
 };
 
 const O_NONBLOCK: u32 = 0o4000;
@@ -204,7 +204,7 @@ fn submit(
         dst_pos: body.dst_pos as u32,
     };
     if OPS.insert(&tid, &ent, 0).is_err() {
-        emit::full(counter::OPS_FULL, full_map::OPS, body.dst);
+        emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, body.dst);
         return;
     }
     emit::emit(kind::OP_ENTER, body);
@@ -213,8 +213,8 @@ fn submit(
 /// Position and properties of a destination socket.
 #[inline(always)]
 fn sock_state(sk: u64, body: &mut OpEnter) -> u8 {
-    if kread::get::<u16>(sk, off!(sk_proto)) != TCP
-        || kread::get::<u16>(sk, off!(sk_family)) == track::AF_UNIX
+    if kread::get::<u16>(sk, off!(sk_proto)) != proto::TCP
+        || kread::get::<u16>(sk, off!(sk_family)) == family::UNIX
     {
         return 0;
     }
@@ -273,7 +273,7 @@ fn exit(ret: i64) -> bool {
     let mut behind = None;
     if ent.dst_kind == end::SOCK && ent.dst != 0 {
         if let Some(sock) = unsafe { SOCKS.get(&ent.dst) }
-            && sock.proto == TCP
+            && sock.proto == proto::TCP
         {
             body.dst_pos = u64::from(kread::get::<u32>(ent.dst, off!(tcp_write_seq)));
         }

@@ -206,7 +206,7 @@ impl Loaded {
             match attach(&mut ebpf, program.name, program.tracepoint) {
                 Ok((link, misses)) => {
                     links.push(link);
-                    let second = second(&mut ebpf, program, &mut links);
+                    let second = second(&mut ebpf, program, &mut links, &mut notes);
                     watched.extend(misses.map(|misses| Watched { role: program.role, misses, second }));
                     probes.push(ProbeStatus {
                         name: program.probe(),
@@ -325,11 +325,23 @@ fn fill_filters(ebpf: &mut Ebpf, options: &Options) -> Result<(), MapError> {
 }
 
 /// Attaches the second program, where there is one. Without it, what the kernel skips is a loss.
-fn second(ebpf: &mut Ebpf, program: &Program, links: &mut Vec<RawTracePointLink>) -> Option<(u32, File)> {
+fn second(
+    ebpf: &mut Ebpf,
+    program: &Program,
+    links: &mut Vec<RawTracePointLink>,
+    notes: &mut Vec<String>,
+) -> Option<(u32, File)> {
     let second = SECONDS.iter().find(|s| s.first == program.name)?;
-    let (link, misses) = attach(ebpf, second.name, program.tracepoint).ok()?;
-    links.push(link);
-    misses.map(|misses| (second.turn, misses))
+    match attach(ebpf, second.name, program.tracepoint) {
+        Ok((link, misses)) => {
+            links.push(link);
+            misses.map(|misses| (second.turn, misses))
+        }
+        Err(e) => {
+            notes.push(format!("{}: what the kernel skips of it is lost: {}", program.probe(), words(&e)));
+            None
+        }
+    }
 }
 
 /// Attaches, and opens the program's fdinfo where the kernel counts skipped runs.

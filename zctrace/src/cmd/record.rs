@@ -14,7 +14,7 @@ use crate::source::{Asked, Live};
 use crate::trace::Writer;
 
 /// The recording belongs to the user who asked for it.
-fn create(path: &Path) -> anyhow::Result<File> {
+pub(super) fn create(path: &Path) -> anyhow::Result<File> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     if let Some(user) = child::invoker() {
         std::os::unix::fs::fchown(&file, Some(user.uid), Some(user.gid))

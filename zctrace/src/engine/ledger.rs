@@ -62,10 +62,8 @@ impl Ledger {
     }
 
     pub(super) fn reason(&mut self, id: TransferId, reason: Reason) {
-        if let Some(t) = self.get(id)
-            && !t.reasons.contains(&reason)
-        {
-            t.reasons.push(reason);
+        if let Some(t) = self.get(id) {
+            doubt(t, reason);
         }
     }
 
@@ -153,20 +151,17 @@ impl Ledger {
             _ => Reason::Loss,
         };
         let open = self.open.values_mut().filter(|o| o.t.submit_ns <= to);
-        let pending = self.pending.range_mut((from, FIRST)..).map(|(_, o)| o).filter(|o| o.t.submit_ns <= to);
+        let pending =
+            self.pending.range_mut((from, TransferId::MIN)..).map(|(_, o)| o).filter(|o| o.t.submit_ns <= to);
         for o in open.chain(pending) {
-            if !o.t.reasons.contains(&reason) {
-                o.t.reasons.push(reason);
-            }
+            doubt(&mut o.t, reason);
         }
     }
 
     /// Everything that has not been stated is in doubt for this reason.
     pub(super) fn doubt_all(&mut self, reason: Reason) {
         for o in self.open.values_mut().chain(self.pending.values_mut()) {
-            if !o.t.reasons.contains(&reason) {
-                o.t.reasons.push(reason);
-            }
+            doubt(&mut o.t, reason);
         }
     }
 
@@ -194,7 +189,7 @@ impl Ledger {
     ) {
         for (_, mut o) in std::mem::take(&mut self.pending) {
             if cut {
-                o.t.reasons.push(Reason::RecordingCut);
+                doubt(&mut o.t, Reason::RecordingCut);
             }
             state(o, name, out);
         }
@@ -202,17 +197,22 @@ impl Ledger {
         rest.sort_by_key(|o| (o.t.submit_ns, o.t.id));
         for mut o in rest {
             if cut {
-                o.t.reasons.push(Reason::RecordingCut);
+                doubt(&mut o.t, Reason::RecordingCut);
             }
             if o.free_missed {
-                o.t.reasons.push(Reason::FreeMissed);
+                doubt(&mut o.t, Reason::FreeMissed);
             }
             state(o, name, out);
         }
     }
 }
 
-const FIRST: TransferId = TransferId { cpu: 0, seq: 0 };
+/// Once is enough: a doubt may come with every event.
+fn doubt(t: &mut Transfer, reason: Reason) {
+    if !t.reasons.contains(&reason) {
+        t.reasons.push(reason);
+    }
+}
 
 fn state(mut o: Open, name: &mut dyn FnMut(&mut Transfer, u64), out: &mut Vec<Fact>) {
     name(&mut o.t, o.cgroup);

@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use zctrace_common::frame::{Header, USER_CPU};
 use zctrace_common::kernel::{
-    Head, HeadFree, HeadLen, Pipe, Proc, Sock, SockEnd, free_flag, full_map, head_flag, pipe_why, proc_what,
-    sock_end,
+    Head, HeadFree, HeadLen, Pipe, Proc, Sock, SockEnd, family, free_flag, full_map, head_flag, pipe_why,
+    proc_what, proto, sock_end,
 };
 use zctrace_common::user::{Loss, loss};
 
@@ -32,10 +32,6 @@ use self::pipe::{PipeState, Position};
 use self::stream::{Freed, Stream};
 use crate::event::Event;
 use crate::model::{Fact, LossLine, LossWhat, Reason, ReleasedBy, SockRef};
-
-const TCP: u16 = 6;
-const UDP: u16 = 17;
-const AF_UNIX: u16 = 1;
 
 /// How a socket keeps track of bytes.
 #[derive(Debug)]
@@ -158,7 +154,7 @@ impl Engine {
                     return;
                 };
                 if let Some(SockState { kind: Kind::Dgram(d), name, .. }) = self.socks.get_mut(&head.sock) {
-                    let xmit = (name.family != AF_UNIX).then_some(head.at);
+                    let xmit = (name.family != family::UNIX).then_some(head.at);
                     let range = (x.off, x.off.saturating_add(u64::from(x.len)));
                     d.extent(x.head, (x.dev, x.ino), range, xmit, &mut self.ledger);
                 }
@@ -229,9 +225,12 @@ impl Engine {
 
     fn sock(&mut self, at: u64, s: &Sock) {
         let name = Arc::new(names::sock(s));
-        let kind =
-            if s.proto == TCP { Kind::Stream(Stream::new(s.snd_una)) } else { Kind::Dgram(Dgram::default()) };
-        let opaque = s.family != AF_UNIX && s.proto != TCP && s.proto != UDP;
+        let kind = if s.proto == proto::TCP {
+            Kind::Stream(Stream::new(s.snd_una))
+        } else {
+            Kind::Dgram(Dgram::default())
+        };
+        let opaque = s.family != family::UNIX && s.proto != proto::TCP && s.proto != proto::UDP;
         self.socks.insert(s.sock, SockState { name, kind, full: false, opaque, freed: false, born: at });
     }
 
@@ -335,7 +334,7 @@ impl Engine {
                 s.free(f.head, head.start, head.end, Freed { at, by, reason, moved }, &mut self.ledger);
             }
             Kind::Dgram(d) => {
-                let unix = sock.name.family == AF_UNIX;
+                let unix = sock.name.family == family::UNIX;
                 let by = match (has(free_flag::DROPPED), unix) {
                     (true, true) => ReleasedBy::Close,
                     (true, false) => ReleasedBy::Drop,

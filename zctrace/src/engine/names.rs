@@ -4,12 +4,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use zctrace_common::kernel::{Path, Sock};
+use zctrace_common::kernel::{Path, Sock, family};
 
 use crate::model::{FileRef, SockAddr, SockRef};
-
-const AF_UNIX: u16 = 1;
-const AF_INET6: u16 = 10;
 
 /// Names seen so far.
 #[derive(Debug, Default)]
@@ -48,7 +45,7 @@ impl Names {
 pub(super) fn sock(s: &Sock) -> SockRef {
     let ip = |bytes: &[u8; 16], port| {
         let [a, b, c, d, ..] = *bytes;
-        let ip = if s.family == AF_INET6 {
+        let ip = if s.family == family::INET6 {
             IpAddr::from(Ipv6Addr::from(*bytes))
         } else {
             IpAddr::from(Ipv4Addr::new(a, b, c, d))
@@ -57,7 +54,7 @@ pub(super) fn sock(s: &Sock) -> SockRef {
         if port == 0 && ip.is_unspecified() { SockAddr::None } else { SockAddr::Inet(ip, port) }
     };
     let (mut local, mut remote) = (SockAddr::None, SockAddr::None);
-    if s.family == AF_UNIX {
+    if s.family == family::UNIX {
         let len = usize::from(s.name_len).min(s.name.len());
         let name = s.name.get(..len).unwrap_or_default();
         // A path ends at its NUL; an abstract name starts with one and is exactly as long as said.

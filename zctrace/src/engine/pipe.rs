@@ -8,8 +8,6 @@ use super::seq::Unwrap;
 use crate::model::{Reason, TransferId};
 
 const PAGE: u64 = 4096;
-const FIRST: TransferId = TransferId { cpu: 0, seq: 0 };
-const LAST: TransferId = TransferId { cpu: u32::MAX, seq: u64::MAX };
 
 /// Consecutive slots of one transfer: slot `first + i` carries file page `off / PAGE + i`.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +88,7 @@ impl PipeState {
             return;
         }
         self.known = (to.slot, to.off);
-        for ((first, id), run) in self.runs.range(..=(to.slot, LAST)).filter(|_| self.lossy) {
+        for ((first, id), run) in self.runs.range(..=(to.slot, TransferId::MAX)).filter(|_| self.lossy) {
             let untouched = if *first == to.slot { run.off % PAGE } else { 0 };
             let inside = run.last.is_none_or(|last| last > to.slot) && u64::from(to.off) != untouched;
             if *first < to.slot || inside {
@@ -244,12 +242,12 @@ impl PipeState {
     pub(super) fn drained(&mut self, tail: u64, drain: Drain, ledger: &mut Ledger) {
         if tail > self.tail {
             self.tail = tail;
-            for (_, run) in self.runs.range_mut(..(tail, FIRST)).filter(|(_, r)| r.last.is_none()) {
+            for (_, run) in self.runs.range_mut(..(tail, TransferId::MIN)).filter(|(_, r)| r.last.is_none()) {
                 run.went = Some(drain);
             }
         }
         let until = self.consumers.iter().copied().fold(self.tail, u64::min);
-        let ended = self.runs.range(..(until, FIRST));
+        let ended = self.runs.range(..(until, TransferId::MIN));
         let gone: Vec<_> =
             ended.filter(|(_, r)| r.last.is_some_and(|l| l <= until)).map(|(k, _)| *k).collect();
         for key in &gone {

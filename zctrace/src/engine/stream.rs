@@ -10,8 +10,6 @@ use super::ledger::{Close, Ledger};
 use super::seq::Unwrap;
 use crate::model::{Reason, ReleasedBy, TransferId};
 
-const FIRST: TransferId = TransferId { cpu: 0, seq: 0 };
-
 #[derive(Debug)]
 struct Hold {
     id: TransferId,
@@ -185,8 +183,20 @@ impl Stream {
         self.forget_past();
     }
 
+    /// A call runs whose bytes are not known yet.
+    fn in_call(&self) -> bool {
+        self.movers > 0 || !self.running.is_empty()
+    }
+
+    /// Such a call may turn out to have moved bytes that were in here.
+    fn remember(&mut self, freed: Recent) {
+        if self.movers > 0 && self.recent.len() < RECENT {
+            self.recent.push(freed);
+        }
+    }
+
     fn forget_past(&mut self) {
-        if self.movers == 0 && self.running.is_empty() {
+        if !self.in_call() {
             self.acked.past.clear();
             self.read.past.clear();
         }
@@ -253,9 +263,9 @@ impl Stream {
             return;
         }
         let over = self.over();
-        self.read.moves(copied, at, self.movers > 0 || !self.running.is_empty());
+        self.read.moves(copied, at, self.in_call());
         self.is_over(over, Close { at, by: ReleasedBy::ReceiverRead });
-        let keys: Vec<_> = self.holds.range(..(copied, FIRST)).map(|(k, _)| *k).collect();
+        let keys: Vec<_> = self.holds.range(..(copied, TransferId::MIN)).map(|(k, _)| *k).collect();
         for key in keys {
             self.check(key, Close { at, by: ReleasedBy::ReceiverRead }, ledger);
         }
@@ -267,10 +277,8 @@ impl Stream {
         if start >= end {
             return;
         }
-        if self.movers > 0 && self.recent.len() < RECENT {
-            self.recent.push(Recent { start, end, close, reason: None });
-        }
-        for key in self.running.range(..(end, FIRST)) {
+        self.remember(Recent { start, end, close, reason: None });
+        for key in self.running.range(..(end, TransferId::MIN)) {
             if let Some(hold) = self.holds.get_mut(key) {
                 hold.last_free = hold.last_free.max(Some(close));
             }
@@ -283,9 +291,11 @@ impl Stream {
             return Vec::new();
         }
         let from = start.saturating_sub(self.longest_hold);
-        let known =
-            self.holds.range((from, FIRST)..(end, FIRST)).filter(|(_, h)| h.end > start && !h.in_call);
-        let running = self.running.range(..(end, FIRST));
+        let known = self
+            .holds
+            .range((from, TransferId::MIN)..(end, TransferId::MIN))
+            .filter(|(_, h)| h.end > start && !h.in_call);
+        let running = self.running.range(..(end, TransferId::MIN));
         known.map(|(k, _)| *k).chain(running.copied()).collect()
     }
 
@@ -327,9 +337,7 @@ impl Stream {
         if start >= end {
             return;
         }
-        if self.movers > 0 && self.recent.len() < RECENT {
-            self.recent.push(Recent { start, end, close, reason });
-        }
+        self.remember(Recent { start, end, close, reason });
         for key in self.overlapping(start, end) {
             if let Some(hold) = self.holds.get_mut(&key) {
                 hold.last_free = hold.last_free.max(Some(close));
@@ -360,7 +368,7 @@ impl Stream {
             return;
         }
         let over = self.over();
-        self.acked.moves(una, at, self.movers > 0 || !self.running.is_empty());
+        self.acked.moves(una, at, self.in_call());
         self.is_over(over, Close { at, by: ReleasedBy::Ack });
         while let Some((end, start, id)) = self.unacked.first().copied() {
             if end > una {

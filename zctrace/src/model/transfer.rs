@@ -13,6 +13,13 @@ pub struct TransferId {
     pub seq: u64,
 }
 
+impl TransferId {
+    /// Before every other.
+    pub const MIN: Self = Self { cpu: 0, seq: 0 };
+    /// After every other.
+    pub const MAX: Self = Self { cpu: u32::MAX, seq: u64::MAX };
+}
+
 impl fmt::Display for TransferId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.cpu, self.seq)

@@ -3,15 +3,14 @@
 
 use std::collections::VecDeque;
 
-use zctrace_common::kernel::{Extent, Head, HeadFree, SockEnd, free_flag, head_flag, kind, sock_end};
+use zctrace_common::kernel::{
+    Extent, Head, HeadFree, SockEnd, family, free_flag, head_flag, kind, proto, sock_end,
+};
 
 use super::world::{DEV, Piece, World, low};
 use crate::model::ReleasedBy;
 
 const MAX: usize = 2;
-const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const UDP: u16 = 17;
 
 /// One such socket.
 #[derive(Debug)]
@@ -41,7 +40,8 @@ impl World {
 
     pub(super) fn packet_track(&mut self, i: usize) -> u64 {
         if self.packets[i].id == 0 {
-            let (family, proto) = if self.packets[i].unix { (AF_UNIX, 0) } else { (AF_INET, UDP) };
+            let (family, proto) =
+                if self.packets[i].unix { (family::UNIX, 0) } else { (family::INET, proto::UDP) };
             self.packets[i].id = self.introduce(family, proto, 0);
         }
         self.packets[i].id

@@ -11,6 +11,12 @@ impl Rng {
         Self(seed)
     }
 
+    /// A sequence of its own, for somebody who draws at the same time.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Self(self.number())
+    }
+
     /// The next number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -3,15 +3,14 @@
 use std::collections::VecDeque;
 
 use zctrace_common::kernel::{
-    Ack, Head, HeadFree, HeadLen, Retransmit, RxRead, SockEnd, free_flag, head_flag, kind, sock_end,
+    Ack, Head, HeadFree, HeadLen, Retransmit, RxRead, SockEnd, family, free_flag, head_flag, kind, proto,
+    sock_end,
 };
 
 use super::world::{World, low};
 use crate::model::{ReleasedBy, TransferId};
 
 const MAX_TCPS: usize = 4;
-const AF_INET: u16 = 2;
-const TCP: u16 = 6;
 
 /// Lent bytes of one transfer in a byte stream.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +140,7 @@ impl World {
     pub(super) fn tcp_track(&mut self, i: usize) -> u64 {
         if self.tcps[i].id == 0 {
             let una = self.tcps[i].snd_una;
-            self.tcps[i].id = self.introduce(AF_INET, TCP, low(una));
+            self.tcps[i].id = self.introduce(family::INET, proto::TCP, low(una));
             self.tcps[i].told_ack = una;
         }
         self.tcps[i].id

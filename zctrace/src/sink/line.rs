@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::model::{Fact, LossLine, Outcome, ProbeState, Transfer};
+use crate::model::{Fact, LossLine, Outcome, Transfer};
 use crate::text;
 
 /// Of a line, its end included.
@@ -32,10 +32,8 @@ impl<W: Write> Lines<W> {
         match fact {
             Fact::Trace(t) => {
                 self.start_ns = t.start_ns;
-                for p in t.probes.iter().filter(|p| p.state == ProbeState::Missing) {
-                    let why = p.reason.as_deref().unwrap_or("no reason was recorded");
-                    let line = format!("MISSING probe {}: {why}", p.name);
-                    writeln!(self.to, "{}", text::shorten(&text::harmless(line.as_bytes()), WIDTH))?;
+                for missing in text::missing(&t.probes) {
+                    writeln!(self.to, "{}", text::shorten(&missing, WIDTH))?;
                 }
                 self.row(["TIME", "PROCESS", "API", "FILE", "OFFSET+BYTES", "PEER", "GAP", "EXPOSED", "END"])
             }
@@ -53,10 +51,6 @@ impl<W: Write> Lines<W> {
     }
 
     fn transfer(&mut self, t: &Transfer) -> io::Result<()> {
-        let path = t.file.path.as_deref().map_or_else(
-            || format!("ino {} on {}", t.file.ino, text::dev(t.file.dev)),
-            |p| text::harmless(p).into_owned(),
-        );
         let peer = match &t.socket {
             None => "(pipe)".to_owned(),
             Some(s) => text::addr(&s.remote)
@@ -72,7 +66,7 @@ impl<W: Write> Lines<W> {
             &self.time(t.submit_ns),
             &text::shorten(&format!("{}/{}", text::harmless(&t.comm), t.pid), PROCESS),
             text::api(t.api),
-            &text::shorten(&path, FILE),
+            &text::shorten(&text::file(&t.file), FILE),
             &text::shorten(&range(t), RANGE),
             &text::shorten(&peer, PEER),
             &some(t.gap_ns()),

@@ -1,11 +1,10 @@
 //! What happened, for a person with ten seconds: findings first, then distributions, then who.
 //! Fits 80 columns.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::summary::{Distribution, FILES, Group, Summary};
-use crate::model::{FileRef, ProbeState, Reason, SockAddr, Transfer};
+use crate::model::{Reason, SockAddr, Transfer};
 use crate::text;
 
 const WIDTH: usize = 80;
@@ -107,13 +106,9 @@ fn header(to: &mut impl Write, s: &Summary) -> io::Result<()> {
 
 fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     let losses = s.losses.iter().map(|(what, n)| text::loss_sentence(*what, *n));
-    let probes = s.info.iter().flat_map(|i| &i.probes).filter(|p| p.state == ProbeState::Missing);
-    let missing = probes.map(|p| {
-        let why = p.reason.as_deref().unwrap_or("no reason was recorded");
-        format!("MISSING probe {}: {why}", p.name)
-    });
+    let missing = s.info.iter().flat_map(|i| text::missing(&i.probes));
     for problem in losses.chain(missing) {
-        for line in fold("! ", &text::harmless(problem.as_bytes())) {
+        for line in fold("! ", &problem) {
             writeln!(to, "{}", style.red(&line))?;
         }
     }
@@ -201,14 +196,8 @@ fn peer(t: &Transfer) -> String {
     }
 }
 
-fn name(file: &FileRef) -> Cow<'_, str> {
-    file.path
-        .as_deref()
-        .map_or_else(|| format!("ino {} on {}", file.ino, text::dev(file.dev)).into(), text::harmless)
-}
-
 fn who(to: &mut impl Write, first: &str, t: &Transfer, last: &str) -> io::Result<()> {
-    let (file, peer) = (text::shorten(&name(&t.file), 28), text::shorten(&peer(t), 21));
+    let (file, peer) = (text::shorten(&text::file(&t.file), 28), text::shorten(&peer(t), 21));
     writeln!(to, "  {first:>9}  {file:<28}  {peer:<21}  {last}")
 }
 
@@ -242,7 +231,7 @@ fn files(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     files.sort_by_key(|(_, (n, bytes))| std::cmp::Reverse((*bytes, *n)));
     writeln!(to, "\n{}", style.bold("Files by bytes lent: bytes, transfers, file"))?;
     for (file, (n, bytes)) in files.iter().take(FILES_SHOWN) {
-        writeln!(to, "  {:>9}  {n:>9}  {}", text::bytes(*bytes), text::shorten(&name(file), 56))?;
+        writeln!(to, "  {:>9}  {n:>9}  {}", text::bytes(*bytes), text::shorten(&text::file(file), 56))?;
     }
     let rest = files.get(FILES_SHOWN..).unwrap_or_default();
     let (others, more) = (s.others, rest.len());

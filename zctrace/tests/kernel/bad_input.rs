@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::load::{file, read, sendfile, tcp};
-use crate::tool::{BIN, Guard, Recorder, Rng, dir, output, parse, report, signal};
+use crate::tool::{BIN, Guard, Recorder, dir, output, parse, report, rng, signal};
 
 const NOBODY: u32 = 65534;
 
@@ -110,10 +110,11 @@ fn broken_recordings() {
     let bad = dir.path().join("bad.zct");
     let bad_name = bad.to_str().unwrap();
     let truth: BTreeSet<&str> = whole.lines().collect();
-    let mut rng = Rng::new("broken_recordings");
+    let mut rng = rng("broken_recordings");
     for round in 0..6 {
         // The last block, then anywhere.
-        let cut = if round == 0 { bytes.len() - 100 } else { rng.within(1_000, bytes.len() as u64) as usize };
+        let cut =
+            if round == 0 { bytes.len() - 100 } else { rng.within(1_000, bytes.len() as u64 - 1) as usize };
         std::fs::write(&bad, &bytes[..cut]).unwrap();
         let (code, out, err) = output(&mut zctrace(&["report", bad_name, "--json"]));
         assert_eq!(code, 4, "{err}");
@@ -252,7 +253,7 @@ fn busy(path: &Path, until: u64) {
 fn signals_at_any_moment() {
     use std::os::unix::process::ExitStatusExt as _;
     let dir = dir();
-    let mut rng = Rng::new("signals_at_any_moment");
+    let mut rng = rng("signals_at_any_moment");
     let before = loaded();
     let (path, _) = file(dir.path(), "f", 4096);
     // How long attaching takes depends on the machine.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::load::{PAGE, file, sendfile, splice_through, tcp};
-use crate::tool::{Recorder, Rng, dir, dir_on_tmpfs, now, poke_cpus, u};
+use crate::tool::{Recorder, dir, dir_on_tmpfs, now, poke_cpus, rng, u};
+use zctrace::sim::Rng;
 
 const MARK: u8 = 0xee;
 
@@ -41,7 +42,7 @@ fn receive(from: &mut impl Read, bytes: usize, stall: u64, mut rng: Rng) -> Vec<
     let mut got = vec![0; bytes];
     let mut at = 0;
     while at < bytes {
-        let want = (rng.within(1, 100_000) as usize).min(bytes - at);
+        let want = (rng.within(1, 99_999) as usize).min(bytes - at);
         at += from.read(&mut got[at..at + want]).unwrap();
         if rng.below(4) == 0 {
             spin_until(now() + rng.below(300_000));
@@ -73,7 +74,7 @@ fn send(to: impl AsFd, path: &Path, bytes: usize, splice: bool) {
 }
 
 fn round(dir: &Path, n: usize, over: Over, rng: &mut Rng) -> Round {
-    let pages = if over == Over::Udp { rng.within(1, 12) } else { rng.within(1, 65) } as usize;
+    let pages = if over == Over::Udp { rng.within(1, 11) } else { rng.within(1, 64) } as usize;
     let bytes = pages * PAGE;
     let (path, _) = file(dir, &format!("{over:?}-{n}"), bytes);
     let stall = rng.below(1_500_000);
@@ -120,7 +121,7 @@ fn round(dir: &Path, n: usize, over: Over, rng: &mut Rng) -> Round {
 #[test]
 fn no_change_arrives_after_the_release() {
     let (disk, tmpfs) = (dir(), dir_on_tmpfs());
-    let mut rng = Rng::new("judge");
+    let mut rng = rng("judge");
     let recorder = Recorder::this(&disk.path().join("t.zct"));
     let workers: Vec<_> = (0..4)
         .map(|w| {

@@ -6,14 +6,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use crate::load::{PAGE, file, read, sendfile, splice_through, tcp};
-use crate::tool::{Recorder, Rng, dir, now, poke_cpus, u};
+use crate::tool::{Recorder, dir, now, poke_cpus, rng, u};
 
 #[test]
 fn many_flows_on_one_file() {
     let dir = dir();
     let (path, content) = file(dir.path(), "shared", 300_000);
     let recorder = Recorder::this(&dir.path().join("t.zct"));
-    let mut rng = Rng::new("many_flows_on_one_file");
+    let mut rng = rng("many_flows_on_one_file");
     let flows: Vec<_> = (0..32)
         .map(|i| {
             let (path, content, mut rng) = (path.clone(), content.clone(), rng.fork());
@@ -24,7 +24,7 @@ fn many_flows_on_one_file() {
                     let plan: Vec<(usize, usize)> = (0..40)
                         .map(|_| {
                             let at = rng.below(content.len() as u64 - 1) as usize;
-                            (at, rng.within(1, (content.len() - at) as u64 + 1) as usize)
+                            (at, rng.within(1, (content.len() - at) as u64) as usize)
                         })
                         .collect();
                     let wanted = plan.clone();
@@ -51,9 +51,7 @@ fn many_flows_on_one_file() {
         .collect();
     let sent: Vec<_> = flows.into_iter().map(|f| f.join().unwrap()).collect();
     poke_cpus();
-    let trace = recorder.stop();
-    trace.expect_released(1.0);
-    trace.expect_empty_maps();
+    let trace = recorder.stop_settled();
     for (local, total) in sent {
         let mine: u64 = trace
             .of_file(&path)
@@ -84,9 +82,7 @@ fn the_same_page_lent_many_times() {
     }
     drop(pairs);
     poke_cpus();
-    let trace = recorder.stop();
-    trace.expect_released(1.0);
-    trace.expect_empty_maps();
+    let trace = recorder.stop_settled();
     assert_eq!(trace.of_file(&path).len(), 64);
     for (local, before, after) in reads {
         let t = trace.transfers().into_iter().find(|t| t["socket"]["local"] == local.as_str()).unwrap();
@@ -145,9 +141,7 @@ fn a_descriptor_reused_in_flight() {
     assert!(read(&mut r1, 20_000) == first);
     drop((fd, s2, r1, r2));
     poke_cpus();
-    let trace = recorder.stop();
-    trace.expect_released(1.0);
-    trace.expect_empty_maps();
+    let trace = recorder.stop_settled();
     for (path, local) in [(&a, one), (&b, two)] {
         let found = trace.of_file(path);
         assert_eq!(found.len(), 1);
@@ -180,9 +174,7 @@ fn partial_results_without_blocking() {
     assert!(reader.join().unwrap() == content);
     drop(sender);
     poke_cpus();
-    let trace = recorder.stop();
-    trace.expect_released(1.0);
-    trace.expect_empty_maps();
+    let trace = recorder.stop_settled();
     let found = trace.of_file(&path);
     println!("partial: {} transfers, {refused} calls refused", found.len());
     assert_eq!(found.iter().map(|t| u(&t["bytes"])).sum::<u64>(), content.len() as u64);
@@ -207,9 +199,7 @@ fn one_call_of_many_megabytes() {
     assert!(reader.join().unwrap() == content);
     drop(sender);
     poke_cpus();
-    let trace = recorder.stop();
-    trace.expect_released(1.0);
-    trace.expect_empty_maps();
+    recorder.stop_settled();
 }
 
 #[test]
@@ -234,9 +224,7 @@ fn another_process_drains_the_pipe() {
     drop(writer);
     assert!(output.join().unwrap() == content);
     assert!(cat.wait().unwrap().success());
-    let trace = recorder.stop();
-    trace.expect_released(1.0);
-    trace.expect_empty_maps();
+    recorder.stop_settled();
 }
 
 #[test]

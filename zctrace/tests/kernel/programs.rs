@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::load::{file, splice_through};
-use crate::tool::{Guard, Recorder, Rng, Trace, dir, poke_cpus, u};
+use crate::tool::{Guard, Recorder, Trace, dir, poke_cpus, rng, u};
+use zctrace::sim::Rng;
 
 /// Bytes that went from a file to a peer.
 type Sent = BTreeMap<(String, String), u64>;
@@ -55,7 +56,7 @@ fn sized(dir: &Path, sizes: &[usize]) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// 1 byte to 1 MiB; each power of two is as likely as the next.
 fn random_files(dir: &Path, rng: &mut Rng) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut sizes: Vec<usize> = (0..20).map(|bits| rng.within(1 << bits, 2 << bits) as usize).collect();
+    let mut sizes: Vec<usize> = (0..20).map(|bits| rng.within(1 << bits, (2 << bits) - 1) as usize).collect();
     sizes.extend([1, 1 << 20]);
     sizes.sort_unstable();
     sizes.dedup();
@@ -133,33 +134,50 @@ fn need(program: &str) {
     assert!(found.is_ok(), "this test cannot run without {program}: apt-get install it");
 }
 
+/// Files and a configuration that serves them.
+struct Site {
+    dir: tempfile::TempDir,
+    rng: Rng,
+    files: Vec<(PathBuf, Vec<u8>)>,
+    port: u16,
+    conf: PathBuf,
+}
+
+impl Site {
+    fn new(test: &str) -> Self {
+        need("nginx");
+        let (dir, mut rng, port) = (dir(), rng(test), free_port());
+        let files = random_files(dir.path(), &mut rng);
+        let conf = nginx_conf(dir.path(), port);
+        Self { dir, rng, files, port, conf }
+    }
+
+    fn trace(&self) -> PathBuf {
+        self.dir.path().join("t.zct")
+    }
+
+    fn load(&mut self) -> Sent {
+        let truth = load(self.port, &self.files, &mut self.rng);
+        poke_cpus();
+        truth
+    }
+}
+
 #[test]
 fn nginx_by_pid() {
-    need("nginx");
-    let dir = dir();
-    let mut rng = Rng::new("nginx_by_pid");
-    let files = random_files(dir.path(), &mut rng);
-    let port = free_port();
-    let conf = nginx_conf(dir.path(), port);
-    let nginx = Guard(Command::new("nginx").arg("-c").arg(&conf).spawn().unwrap());
-    drop(connect(port));
-    let recorder = Recorder::start(&dir.path().join("t.zct"), &["--pid", &nginx.0.id().to_string()]);
-    let truth = load(port, &files, &mut rng);
-    poke_cpus();
+    let mut site = Site::new("nginx_by_pid");
+    let nginx = Guard(Command::new("nginx").arg("-c").arg(&site.conf).spawn().unwrap());
+    drop(connect(site.port));
+    let recorder = Recorder::start(&site.trace(), &["--pid", &nginx.0.id().to_string()]);
+    let truth = site.load();
     compare("nginx by --pid", &recorder.stop(), &truth, 5_000);
 }
 
 #[test]
 fn nginx_as_command() {
-    need("nginx");
-    let dir = dir();
-    let mut rng = Rng::new("nginx_as_command");
-    let files = random_files(dir.path(), &mut rng);
-    let port = free_port();
-    let conf = nginx_conf(dir.path(), port);
-    let recorder = Recorder::start(&dir.path().join("t.zct"), &["--", "nginx", "-c", conf.to_str().unwrap()]);
-    let truth = load(port, &files, &mut rng);
-    poke_cpus();
+    let mut site = Site::new("nginx_as_command");
+    let recorder = Recorder::start(&site.trace(), &["--", "nginx", "-c", site.conf.to_str().unwrap()]);
+    let truth = site.load();
     let pid = rustix::process::Pid::from_raw(recorder.command_pid() as i32).unwrap();
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     compare("nginx by record -- CMD", &recorder.finish(), &truth, 5_000);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use zctrace::sim::Rng;
 
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_zctrace");
 
@@ -94,6 +95,14 @@ impl Recorder {
     /// Stops it with SIGINT.
     pub(crate) fn stop(self) -> Trace {
         self.stop_by(Signal::INT)
+    }
+
+    /// As [`Self::stop`]; fails unless everything was released and no kernel map kept anything.
+    pub(crate) fn stop_settled(self) -> Trace {
+        let trace = self.stop();
+        trace.expect_released(1.0);
+        trace.expect_empty_maps();
+        trace
     }
 
     pub(crate) fn stop_by(self, by: Signal) -> Trace {
@@ -193,35 +202,11 @@ pub(crate) fn poke_cpus() {
     sched_setaffinity(None, &all).unwrap();
 }
 
-/// Small random numbers; the seed is printed, so that a failure can be repeated.
-pub(crate) struct Rng(u64);
-
-impl Rng {
-    pub(crate) fn new(name: &str) -> Self {
-        let seed = std::env::var("ZCTRACE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(now);
-        println!("{name}: seed {seed} (set ZCTRACE_SEED to repeat)");
-        Self(seed)
-    }
-
-    pub(crate) fn fork(&mut self) -> Self {
-        Self(self.next())
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
-
-    pub(crate) fn within(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low)
-    }
+/// Random numbers; the seed is printed, so that a failure can be repeated.
+pub(crate) fn rng(name: &str) -> Rng {
+    let seed = std::env::var("ZCTRACE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(now);
+    println!("{name}: seed {seed} (set ZCTRACE_SEED to repeat)");
+    Rng::new(seed)
 }
 
 /// Everything a child writes to stdout and stderr, and how it ended.

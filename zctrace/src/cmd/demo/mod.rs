@@ -7,12 +7,10 @@ mod story;
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
-
 pub(super) use play::send;
 
 use super::capture::live_failure;
-use super::{Exit, Failure, filters};
+use super::{Exit, Failure, filters, record};
 use crate::cli::{DemoArgs, Filters};
 use crate::model::Fact;
 use crate::pipeline::{Output, Pipeline};
@@ -47,11 +45,7 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
     let mut resolved = filters::resolve(&Filters { pid: vec![stage.sender_pid()], ..Filters::default() })?;
     resolved.asked.words = vec!["demo".into()];
     let tap = match &args.output {
-        Some(path) => {
-            let file =
-                std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            Some(Writer::new(file)?)
-        }
+        Some(path) => Some(Writer::new(record::create(path)?)?),
         None => None,
     };
     let (output, facts) = Output::collect();

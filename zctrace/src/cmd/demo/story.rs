@@ -33,12 +33,11 @@ pub(super) fn tell(facts: &[Fact], seen: Option<&Seen>) -> String {
 
 /// One transfer as a line drawn to scale.
 fn transfer(out: &mut String, t: &Transfer, seen: Option<&Seen>) {
-    let path = t.file.path.as_deref().unwrap_or(b"?");
     let _ = writeln!(
         out,
         "\nsendfile() of {} from {} by pid {}\n",
         text::bytes(t.bytes),
-        text::harmless(path),
+        text::file(&t.file),
         t.pid
     );
     let end = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);

@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
-use crate::model::{Api, Fact, LossWhat, Outcome, ReleasedBy, TraceInfo, Verdict};
+use crate::model::{Api, Fact, FileRef, LossWhat, Outcome, ReleasedBy, TraceInfo, Verdict};
 use crate::sink::fixture;
 
 fn text_of(s: &Summary, style: Style) -> String {
