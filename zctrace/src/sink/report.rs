@@ -97,9 +97,9 @@ fn header(to: &mut impl Write, s: &Summary) -> io::Result<()> {
         return writeln!(to, "This recording has no header: its first block is missing.");
     };
     let filters = if info.filters.is_empty() { "everything".into() } else { info.filters.join(" ") };
-    let seen = s
-        .span
-        .map_or_else(String::new, |(_, last)| format!(", {}", text::ns(last.saturating_sub(info.start_ns))));
+    let seen = s.span.map_or_else(String::new, |(_, last)| {
+        format!(", last event after {}", text::ns(last.saturating_sub(info.start_ns)))
+    });
     let line = format!("{} on Linux {}{seen}, traced: {filters}", info.tool, info.kernel);
     wrapped(to, "", &text::harmless(line.as_bytes()))
 }

@@ -59,7 +59,7 @@ fn an_eventful_trace() {
     assert_eq!(
         plain(&eventful()),
         "\
-zctrace 0.1.0 on Linux 6.12\\x1b[2J, 3.63 s, traced: pid=4242
+zctrace 0.1.0 on Linux 6.12\\x1b[2J, last event after 3.63 s, traced: pid=4242
 ! LOST 3 records: transfers open at that time are `unknown`
 ! MISSING probe tcp:tcp_probe: not in this kernel
 
