@@ -26,8 +26,12 @@ pub mod turn {
     pub const TCP_PROBE: u32 = 0;
     /// `sk_data_ready`
     pub const DATA_READY: u32 = 1;
+    /// `kfree`
+    pub const KFREE: u32 = 2;
+    /// `kmem_cache_free`
+    pub const CACHE_FREE: u32 = 3;
     /// How many pairs there are.
-    pub const COUNT: u32 = 2;
+    pub const COUNT: u32 = 4;
 }
 
 /// Indices of the gate array: numbers of things that make a hook worth running at all.

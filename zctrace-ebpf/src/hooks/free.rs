@@ -7,7 +7,7 @@
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use zctrace_common::{
     config::Range,
-    counter::gate,
+    counter::{gate, turn},
     kernel::{HeadFree, Pipe, SockEnd, family, free_flag, head_flag, kind, pipe_why, proto, sock_end},
 };
 
@@ -17,34 +17,55 @@ use crate::{
     globals::{cfg_get, off},
     kread,
     maps::{HEADS, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
-    skb,
+    skb, twice,
 };
 
 const RCV_SHUTDOWN: u8 = 1;
 
 #[raw_tracepoint(tracepoint = "kfree")]
 pub fn zct_kfree(ctx: RawTracePointContext) -> i32 {
-    let (site, ptr) = (ctx.arg(0), ctx.arg(1));
+    twice::first(turn::KFREE, ctx.arg(1), || kfree(ctx.arg(0), ctx.arg(1)));
+    0
+}
+
+/// A softirq that interrupts one kfree program may free dozens of heads.
+#[raw_tracepoint(tracepoint = "kfree")]
+pub fn zct_kfree2(ctx: RawTracePointContext) -> i32 {
+    twice::second(turn::KFREE, ctx.arg(1), || kfree(ctx.arg(0), ctx.arg(1)));
+    0
+}
+
+#[inline(always)]
+fn kfree(site: u64, ptr: u64) {
     if frees_head(site) {
         head(ptr);
     }
     if frees_pipe(site) {
         pipe(ptr);
     }
-    0
 }
 
 #[raw_tracepoint(tracepoint = "kmem_cache_free")]
 pub fn zct_cache_free(ctx: RawTracePointContext) -> i32 {
-    let (site, ptr) = (ctx.arg(0), ctx.arg(1));
+    twice::first(turn::CACHE_FREE, ctx.arg(1), || cache_free(ctx.arg(0), ctx.arg(1), ctx.arg(2)));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "kmem_cache_free")]
+pub fn zct_cache_free2(ctx: RawTracePointContext) -> i32 {
+    twice::second(turn::CACHE_FREE, ctx.arg(1), || cache_free(ctx.arg(0), ctx.arg(1), ctx.arg(2)));
+    0
+}
+
+#[inline(always)]
+fn cache_free(site: u64, ptr: u64, cache: u64) {
     if frees_head(site) {
         head(ptr);
     }
     // Sockets are freed at the end of chains of tail calls: the cache tells, the call site does not.
-    if is_sock_slab(ctx.arg(2)) {
+    if is_sock_slab(cache) {
         sock(ptr);
     }
-    0
 }
 
 #[inline(always)]

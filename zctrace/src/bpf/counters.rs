@@ -19,8 +19,8 @@ pub struct Counters {
     pub map_full: u64,
     /// Skipped runs of each program whose role is [`Role::Learns`].
     pub learn: Vec<Skips>,
-    /// Skipped runs of the free programs.
-    pub free_misses: u64,
+    /// Skipped runs of each program whose role is [`Role::Frees`].
+    pub free: Vec<Skips>,
 }
 
 /// Skipped runs of a program, and what its second program made of them.
@@ -49,13 +49,11 @@ impl Skips {
     }
 }
 
-impl Counters {
-    /// Events that no learning program ran since `before`.
-    #[must_use]
-    pub fn learn_misses_since(&self, before: &Self) -> u64 {
-        let none = Skips::default();
-        self.learn.iter().enumerate().map(|(i, s)| s.lost_since(before.learn.get(i).unwrap_or(&none))).sum()
-    }
+/// Events that no program of these ran since `before`.
+#[must_use]
+pub fn lost_since(now: &[Skips], before: &[Skips]) -> u64 {
+    let none = Skips::default();
+    now.iter().enumerate().map(|(i, s)| s.lost_since(before.get(i).unwrap_or(&none))).sum()
 }
 
 /// Reads [`Counters`].
@@ -86,7 +84,7 @@ impl Reader {
         if with_misses {
             for watched in &mut self.watched {
                 match watched.role {
-                    Role::Frees => c.free_misses += read_misses(&mut watched.misses),
+                    Role::Frees => c.free.push(watched.skips(map)?),
                     Role::Adds => {}
                     Role::Learns => c.learn.push(watched.skips(map)?),
                 }

@@ -7,6 +7,6 @@ mod load;
 mod programs;
 mod symbols;
 
-pub use counters::{Counters, Skips};
+pub use counters::{Counters, Skips, lost_since};
 pub use load::{LoadError, Loaded, MapEntries, Options};
 pub use programs::{PROGRAMS, Program, Role, SECONDS, Second};

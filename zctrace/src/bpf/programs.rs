@@ -62,8 +62,10 @@ pub struct Second {
     pub turn: u32,
 }
 
-/// Every second program. Those that learn and can be interrupted by themselves have one.
+/// Every second program. Those that learn or see frees and can be interrupted by themselves have one.
 pub const SECONDS: &[Second] = &[
+    Second { first: "zct_kfree", name: "zct_kfree2", turn: turn::KFREE },
+    Second { first: "zct_cache_free", name: "zct_cache_free2", turn: turn::CACHE_FREE },
     Second { first: "zct_tcp_probe", name: "zct_tcp_probe2", turn: turn::TCP_PROBE },
     Second { first: "zct_data_ready", name: "zct_data_ready2", turn: turn::DATA_READY },
 ];

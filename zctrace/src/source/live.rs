@@ -15,7 +15,7 @@ use zctrace_common::user::{Cgroup, Checkpoint, Loss, Start, Stop, kind, loss};
 
 use super::cgroup::Cgroups;
 use super::clock::{monotonic_ns, realtime_ns};
-use crate::bpf::{Counters, LoadError, Loaded, MapEntries, Options};
+use crate::bpf::{Counters, LoadError, Loaded, MapEntries, Options, lost_since};
 use crate::event;
 use crate::model::{Shown, TraceInfo};
 
@@ -186,8 +186,8 @@ impl Live {
             let old = before.lost.get(cpu as usize).copied().unwrap_or(0);
             found.push((loss::RING, cpu, lost.saturating_sub(old)));
         }
-        found.push((loss::LEARN_MISS, USER_CPU, now.learn_misses_since(before)));
-        found.push((loss::FREE_MISS, USER_CPU, now.free_misses.saturating_sub(before.free_misses)));
+        found.push((loss::LEARN_MISS, USER_CPU, lost_since(&now.learn, &before.learn)));
+        found.push((loss::FREE_MISS, USER_CPU, lost_since(&now.free, &before.free)));
         found.push((loss::MAP_FULL, USER_CPU, now.map_full.saturating_sub(before.map_full)));
         let was = std::mem::take(&mut self.lossy);
         for (what, cpu, records) in found {
