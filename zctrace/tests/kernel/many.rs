@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use crate::load::{PAGE, file, read, sendfile, splice_through, tcp};
-use crate::tool::{Recorder, dir, now, poke_cpus, rng, u};
+use crate::tool::{Recorder, dir, flow, flow_of, now, poke_cpus, rng, u};
 
 #[test]
 fn many_flows_on_one_file() {
@@ -45,21 +45,17 @@ fn many_flows_on_one_file() {
                     reader
                 };
                 reader.join().unwrap();
-                (sender.local_addr().unwrap().to_string(), total)
+                (flow(&sender), total)
             })
         })
         .collect();
     let sent: Vec<_> = flows.into_iter().map(|f| f.join().unwrap()).collect();
     poke_cpus();
     let trace = recorder.stop_settled();
-    for (local, total) in sent {
-        let mine: u64 = trace
-            .of_file(&path)
-            .iter()
-            .filter(|t| t["socket"]["local"] == local.as_str())
-            .map(|t| u(&t["bytes"]))
-            .sum();
-        assert_eq!(mine, total as u64, "bytes of {local}");
+    for (flow, total) in sent {
+        let mine: u64 =
+            trace.of_file(&path).iter().filter(|t| flow_of(t) == flow).map(|t| u(&t["bytes"])).sum();
+        assert_eq!(mine, total as u64, "bytes of {flow}");
     }
 }
 
@@ -78,14 +74,14 @@ fn the_same_page_lent_many_times() {
     for i in (0..64).map(|i| (i * 37) % 64) {
         let before = now();
         assert!(read(&mut pairs[i].1, PAGE) == content);
-        reads.push((pairs[i].0.local_addr().unwrap().to_string(), before, now()));
+        reads.push((flow(&pairs[i].0), before, now()));
     }
     drop(pairs);
     poke_cpus();
     let trace = recorder.stop_settled();
     assert_eq!(trace.of_file(&path).len(), 64);
-    for (local, before, after) in reads {
-        let t = trace.transfers().into_iter().find(|t| t["socket"]["local"] == local.as_str()).unwrap();
+    for (flow, before, after) in reads {
+        let t = trace.transfers().into_iter().find(|t| flow_of(t) == flow).unwrap();
         let release = u(&t["release_ns"]);
         assert!(release >= before && release <= after + 2_000_000, "{before} {release} {after}: {t}");
     }
@@ -130,7 +126,7 @@ fn a_descriptor_reused_in_flight() {
     let recorder = Recorder::this(&dir.path().join("t.zct"));
     let (s1, mut r1) = tcp(false);
     let (s2, mut r2) = tcp(false);
-    let (one, two) = (s1.local_addr().unwrap().to_string(), s2.local_addr().unwrap().to_string());
+    let (one, two) = (flow(&s1), flow(&s2));
     let mut fd = std::os::fd::OwnedFd::from(s1);
     sendfile(&fd, &File::open(&a).unwrap(), 0, 20_000);
     // The same number, another socket; the first is closed with its data still unread.
@@ -142,10 +138,10 @@ fn a_descriptor_reused_in_flight() {
     drop((fd, s2, r1, r2));
     poke_cpus();
     let trace = recorder.stop_settled();
-    for (path, local) in [(&a, one), (&b, two)] {
+    for (path, flow) in [(&a, one), (&b, two)] {
         let found = trace.of_file(path);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0]["socket"]["local"], local.as_str());
+        assert_eq!(flow_of(found[0]), flow);
         assert!(u(&found[0]["release_ns"]) >= before);
     }
 }

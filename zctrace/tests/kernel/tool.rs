@@ -1,6 +1,7 @@
 //! Running zctrace, and reading what it says.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -177,6 +178,17 @@ impl Trace {
         let line = self.stderr.lines().find(|l| l.starts_with("zctrace: maps")).unwrap();
         assert_eq!(line, "zctrace: maps heads=0 socks=0 pipes=0 ops=0");
     }
+}
+
+/// Both ends: two connections may share a local port.
+pub(crate) fn flow(socket: &TcpStream) -> String {
+    format!("{}>{}", socket.local_addr().unwrap(), socket.peer_addr().unwrap())
+}
+
+/// The same of a transfer.
+pub(crate) fn flow_of(transfer: &Value) -> String {
+    let end = |name: &str| transfer["socket"][name].as_str().unwrap_or_default().to_owned();
+    format!("{}>{}", end("local"), end("remote"))
 }
 
 pub(crate) fn u(v: &Value) -> u64 {
