@@ -12,9 +12,13 @@ pub const SOCKS_FULL: u32 = 3;
 pub const PIPES_FULL: u32 = 4;
 /// Calls not tracked because the map was full.
 pub const OPS_FULL: u32 = 5;
+/// Files not watched because the map was full.
+pub const FILES_FULL: u32 = 6;
+/// Changes not followed because the map was full.
+pub const CHANGES_FULL: u32 = 7;
 /// Runs of a program that the kernel skipped and its second program made good, for each pair of
 /// programs [`turn`] lists.
-pub const RESCUED: u32 = 6;
+pub const RESCUED: u32 = 8;
 /// The same where the second program could not be sure: it may have been skipped itself.
 pub const RESCUED_UNSURE: u32 = RESCUED + turn::COUNT;
 /// How many counters there are.
@@ -42,6 +46,8 @@ pub mod gate {
     pub const UNIX: u32 = 1;
     /// Sockets somebody splices from.
     pub const RX_SPLICE: u32 = 2;
+    /// Watched files.
+    pub const FILES: u32 = 3;
     /// How many gates there are.
     pub const COUNT: u32 = 4;
 }

@@ -37,6 +37,16 @@ pub mod kind {
     pub const MAP_FULL: u16 = 14;
     /// [`super::RxRead`]
     pub const RX_READ: u16 = 15;
+    /// [`super::ChangeEnter`]
+    pub const CHANGE_ENTER: u16 = 16;
+    /// [`super::ChangeExit`]
+    pub const CHANGE_EXIT: u16 = 17;
+    /// [`super::Removed`]
+    pub const REMOVED: u16 = 18;
+    /// [`super::Dirtied`]
+    pub const DIRTIED: u16 = 19;
+    /// [`super::Mapped`]
+    pub const MAPPED: u16 = 20;
 }
 
 /// Values of [`OpEnter::op`].
@@ -77,6 +87,19 @@ pub mod op_flag {
     pub const NONBLOCK: u8 = 32;
 }
 
+/// Bits of [`OpEnter::watch`]: what is known of changes to a file that is lent.
+pub mod watch {
+    /// Somebody has a shared writable mapping of the file (`mapping->i_mmap_writable > 0`).
+    pub const MAPPED: u32 = 1;
+    /// Somebody is changing the file (`inode_lock()`), and may have been before it was watched.
+    pub const BUSY: u32 = 2;
+    /// No room to watch the file.
+    pub const FULL: u32 = 4;
+    /// The file lies on another file system's file (`sb->s_stack_depth > 0`: overlayfs), or is a
+    /// block device: its pages change below it.
+    pub const BELOW: u32 = 8;
+}
+
 /// A zero-copy system call was entered.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -111,6 +134,10 @@ pub struct OpEnter {
     pub cgroup: u64,
     /// Name of the task, NUL-padded, hostile.
     pub comm: [u8; 16],
+    /// `inode.i_generation` of a file source: tells files apart that had the same number.
+    pub generation: u32,
+    /// `watch::*`
+    pub watch: u32,
 }
 
 /// The system call of the same task (`Header::task`) returned.
@@ -373,8 +400,8 @@ pub struct Path {
     pub used: u32,
     /// 1 when the walk reached the root of the mount tree.
     pub whole: u32,
-    /// 0.
-    pub pad: u32,
+    /// `inode.i_generation`
+    pub generation: u32,
     /// The names.
     pub text: [u8; PATH_TEXT],
 }
@@ -433,4 +460,152 @@ pub struct MapFull {
     pub pad: u32,
     /// Socket id where known, else 0.
     pub id: u64,
+}
+
+/// Values of [`ChangeEnter::what`].
+pub mod change {
+    /// `write`, `pwrite64`, `writev`, `pwritev`, `pwritev2`, `io_submit`
+    pub const WRITE: u8 = 1;
+    /// `splice` or `sendfile` into the file.
+    pub const SPLICE: u8 = 2;
+    /// `copy_file_range`, `ioctl(FICLONE)`, `ioctl(FICLONERANGE)`
+    pub const COPY: u8 = 3;
+    /// `truncate`, `ftruncate`, `open(O_TRUNC)`
+    pub const TRUNCATE: u8 = 4;
+    /// `fallocate(FALLOC_FL_PUNCH_HOLE)`
+    pub const PUNCH: u8 = 5;
+    /// `fallocate(FALLOC_FL_ZERO_RANGE)`
+    pub const ZERO: u8 = 6;
+    /// `fallocate(FALLOC_FL_COLLAPSE_RANGE)`: what follows moves down.
+    pub const COLLAPSE: u8 = 7;
+    /// `fallocate(FALLOC_FL_INSERT_RANGE)`: what follows moves up.
+    pub const INSERT: u8 = 8;
+}
+
+/// Bits of [`ChangeEnter::flags`].
+pub mod change_flag {
+    /// The file is open with O_DIRECT, or the write asked for it.
+    pub const DIRECT: u8 = 1;
+    /// The call names its file by path: which one is only known when it returns.
+    pub const BY_PATH: u8 = 2;
+    /// Stated when it returned: the file was not watched when it began.
+    pub const LATE: u8 = 4;
+    /// Submitted through io_uring: another task may run it.
+    pub const URING: u8 = 8;
+}
+
+/// A call that may change a watched file was entered.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ChangeEnter {
+    /// This change's id.
+    pub change: u64,
+    /// `inode.i_ino`, 0 with `BY_PATH`.
+    pub ino: u64,
+    /// File offset in bytes, as far as known.
+    pub off: u64,
+    /// Bytes; `u64::MAX`: not known, or all that follow.
+    pub len: u64,
+    /// `inode.i_size` then.
+    pub size: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// `change::*`
+    pub what: u8,
+    /// `change_flag::*`
+    pub flags: u8,
+    /// 0.
+    pub pad: u16,
+    /// `inode.i_generation`
+    pub generation: u32,
+    /// 0.
+    pub pad2: u32,
+    /// Name of the task, NUL-padded, hostile.
+    pub comm: [u8; 16],
+}
+
+/// Bits of [`ChangeExit::flags`].
+pub mod exit_flag {
+    /// Pages of the file left the page cache by this call.
+    pub const REMOVED: u16 = 1;
+    /// The call named its file by a path; this one became as short as the call said, and nothing else
+    /// shows that it is the one.
+    pub const BY_SIZE: u16 = 2;
+}
+
+/// That call returned.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ChangeExit {
+    /// Id of the change.
+    pub change: u64,
+    /// `inode.i_ino`; 0: a file that is not watched.
+    pub ino: u64,
+    /// File offset of the first byte changed.
+    pub off: u64,
+    /// Bytes changed, `u64::MAX`: all that follow. 0 when it failed.
+    pub len: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// `inode.i_generation`
+    pub generation: u32,
+    /// 1: another file may follow, and the end of the call.
+    pub more: u16,
+    /// `exit_flag::*`
+    pub flags: u16,
+    /// The result, where it is an errno that may leave bytes changed; else 0.
+    pub errno: i32,
+}
+
+/// `filemap:mm_filemap_delete_from_page_cache`: a folio of a watched file left the page cache.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Removed {
+    /// `inode.i_ino`
+    pub ino: u64,
+    /// File offset in bytes.
+    pub off: u64,
+    /// Bytes.
+    pub len: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// `inode.i_generation`
+    pub generation: u32,
+    /// Name of the task, NUL-padded, hostile.
+    pub comm: [u8; 16],
+}
+
+/// `writeback:writeback_dirty_folio`, outside of any call that writes: a store through a mapping
+/// made a clean folio dirty (`page_mkwrite`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Dirtied {
+    /// `inode.i_ino`
+    pub ino: u64,
+    /// File offset in bytes.
+    pub off: u64,
+    /// Bytes: the whole folio.
+    pub len: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// `inode.i_generation`
+    pub generation: u32,
+    /// 1 when a shared writable mapping of the file exists.
+    pub mapped: u32,
+    /// 0.
+    pub pad: u32,
+    /// Name of the task, NUL-padded, hostile.
+    pub comm: [u8; 16],
+}
+
+/// `mmap()` of a watched file returned a shared mapping that may be written.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Mapped {
+    /// `inode.i_ino`
+    pub ino: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// `inode.i_generation`
+    pub generation: u32,
 }

@@ -21,22 +21,16 @@ macro_rules! layout {
             pub pipe_buf_size: u32,
             /// `CONFIG_MAX_SKB_FRAGS`
             pub max_frags: u32,
-            /// System call numbers of this architecture.
-            pub nr_sendfile: u32,
-            /// `splice`
-            pub nr_splice: u32,
-            /// `tee`
-            pub nr_tee: u32,
-            /// `read`
-            pub nr_read: u32,
-            /// `readv`
-            pub nr_readv: u32,
-            /// `fcntl`
-            pub nr_fcntl: u32,
+            /// `I_FREEING` of `inode->i_state`
+            pub i_freeing: u32,
+            /// `I_CLEAR` of `inode->i_state`
+            pub i_clear: u32,
             /// This architecture's `O_DIRECT`.
             pub o_direct: u32,
             /// Offsets of the six arguments in `struct pt_regs`.
             pub arg: [u32; 6],
+            /// The same for 32-bit calls.
+            pub arg32: [u32; 6],
             /// Offset of the system call number in `struct pt_regs`.
             pub sysnr: u32,
         }
@@ -109,6 +103,10 @@ layout! {
     folio_mapping = "folio"."mapping" | "page"."mapping";
     /// `folio->index`
     folio_index = "folio"."index" | "page"."index";
+    /// `folio->_refcount`
+    folio_refs = "folio"."_refcount" | "page"."_refcount";
+    /// `inode->i_rwsem`: bit 0 of its count is set while a writer is inside
+    inode_rwsem = "inode"."i_rwsem.count", optional;
     /// `mapping->host`
     mapping_host = "address_space"."host";
     /// `inode->i_mode`
@@ -119,6 +117,18 @@ layout! {
     inode_sb = "inode"."i_sb";
     /// `inode->i_rdev`
     inode_rdev = "inode"."i_rdev";
+    /// `inode->i_generation`
+    inode_generation = "inode"."i_generation";
+    /// `inode->i_size`
+    inode_size = "inode"."i_size";
+    /// `inode->i_state`
+    inode_state = "inode"."i_state";
+    /// `mapping->i_mmap_writable`: an atomic_t, whose only member is its counter
+    mmap_writable = "address_space"."i_mmap_writable";
+    /// Low byte of `folio->_flags_1`: the order of a large folio
+    folio_order = "folio"."_flags_1" | "folio"."_folio_order", optional;
+    /// `sb->s_stack_depth`
+    sb_depth = "super_block"."s_stack_depth";
     /// `sb->s_dev`
     sb_dev = "super_block"."s_dev";
     /// `task->files`
@@ -145,6 +155,8 @@ layout! {
     file_private = "file"."private_data";
     /// `file->f_pos`
     file_pos = "file"."f_pos";
+    /// `file->f_mode`
+    file_mode = "file"."f_mode";
     /// `file->f_flags`
     file_flags = "file"."f_flags";
     /// `file->f_op`
@@ -155,8 +167,44 @@ layout! {
     file_dentry = "file"."f_path.dentry" | "file"."__f_path.dentry";
     /// `file->f_path.mnt`
     file_mnt = "file"."f_path.mnt" | "file"."__f_path.mnt";
+    /// `req->opcode`
+    uring_opcode = "io_kiocb"."opcode", optional;
+    /// `req->flags`
+    uring_flags = "io_kiocb"."flags", optional;
+    /// `req->cqe.fd`, before its completion
+    uring_fd = "io_kiocb"."cqe.fd", optional;
+    /// `req->cqe.res`, at its completion
+    uring_res = "io_kiocb"."cqe.res", optional;
+    /// `req->file`
+    uring_file = "io_kiocb"."file", optional;
+    /// `req->ctx`
+    uring_ctx = "io_kiocb"."ctx", optional;
+    /// `ctx->file_table.data.nodes`: registered files, since 6.13
+    uring_nodes = "io_ring_ctx"."file_table.data.nodes", optional;
+    /// `ctx->file_table.data.nr`
+    uring_nodes_nr = "io_ring_ctx"."file_table.data.nr", optional;
+    /// `node->file_ptr`
+    uring_node_file = "io_rsrc_node"."file_ptr", optional;
+    /// `io_splice->off_out`
+    uring_splice_off = "io_splice"."off_out", optional;
+    /// `io_open->file_slot`
+    uring_open_slot = "io_open"."file_slot", optional;
+    /// `io_open->how.flags`
+    uring_open_flags = "io_open"."how.flags", optional;
+    /// `io_rw->kiocb.ki_pos`
+    uring_rw_pos = "io_rw"."kiocb.ki_pos", optional;
+    /// `io_rw->len`
+    uring_rw_len = "io_rw"."len", optional;
+    /// `io_sync->off`
+    uring_sync_off = "io_sync"."off", optional;
+    /// `io_sync->len`
+    uring_sync_len = "io_sync"."len", optional;
+    /// `io_sync->mode`
+    uring_sync_mode = "io_sync"."mode", optional;
     /// `dentry->d_parent`
     dentry_parent = "dentry"."d_parent";
+    /// `dentry->d_name.hash` and `len`
+    dentry_hash = "dentry"."d_name.hash_len";
     /// `dentry->d_name.name`
     dentry_name = "dentry"."d_name.name" | "dentry"."__d_name.name";
     /// `mount->mnt`

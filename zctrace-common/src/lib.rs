@@ -9,6 +9,7 @@
 //! frame. Deliberately absent: any conclusion about what a frame means.
 #![no_std]
 
+pub mod call;
 pub mod config;
 pub mod counter;
 pub mod frame;

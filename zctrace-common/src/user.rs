@@ -16,6 +16,8 @@ pub mod kind {
     pub const CGROUP: u16 = 0x103;
     /// [`super::Stop`]
     pub const STOP: u16 = 0x104;
+    /// [`super::Running`]
+    pub const RUNNING: u16 = 0x105;
 }
 
 /// The trace begins. Followed by JSON: tool, kernel, filters, probes.
@@ -51,6 +53,8 @@ pub mod loss {
     /// A kernel map was full, at the moment given by a [`crate::kernel::MapFull`] if that was
     /// delivered.
     pub const MAP_FULL: u32 = 4;
+    /// A program that watches for changes was skipped: one may have been missed.
+    pub const WATCH_MISS: u32 = 5;
 }
 
 /// Something was lost between `from_ns` and this frame's `ts`.
@@ -65,6 +69,31 @@ pub struct Loss {
     pub from_ns: u64,
     /// How many.
     pub records: u64,
+}
+
+/// After a loss: every call that changes a watched file and has not returned. As many
+/// [`RunningChange`] follow as fit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Running {
+    /// How many follow in this frame.
+    pub count: u32,
+    /// 1: another frame of the same list follows.
+    pub more: u32,
+}
+
+/// One of them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct RunningChange {
+    /// [`crate::kernel::ChangeEnter::change`]
+    pub change: u64,
+    /// `inode.i_ino`, 0 when it is not known yet.
+    pub ino: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// `inode.i_generation`
+    pub generation: u32,
 }
 
 /// The path of a cgroup id follows.

@@ -58,6 +58,12 @@ pub fn file_of(task: u64, fd: u64) -> u64 {
     at(array.wrapping_add(u64::from(fd) << 3))
 }
 
+/// The inode whose page cache a file shows: `file->f_mapping->host`.
+#[inline(always)]
+pub fn host_of(file: u64) -> u64 {
+    get(get(file, off!(file_mapping)), off!(mapping_host))
+}
+
 /// What a file is, for a sender.
 #[derive(Clone, Copy)]
 pub struct End {

@@ -11,6 +11,7 @@
 )]
 #![feature(core_intrinsics)]
 
+mod change;
 mod emit;
 mod filter;
 mod globals;
@@ -20,6 +21,7 @@ mod maps;
 mod skb;
 mod track;
 mod twice;
+mod watch;
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

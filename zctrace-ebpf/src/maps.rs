@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use zctrace_common::counter;
+use zctrace_common::{call, counter};
 
 /// Frames. Written by `emit` only; the loader sets the size and reads.
 #[map]
@@ -59,9 +59,63 @@ pub static PIPES: HashMap<u64, PipeEnt> = HashMap::with_max_entries(8192, 0);
 #[map]
 pub static OPS: HashMap<u32, OpEnt> = HashMap::with_max_entries(8192, 0);
 
+/// What each system call is (`call::*`): native numbers, then those of 32-bit programs. Written by
+/// the loader.
+#[map]
+pub static CALLS: Array<u8> = Array::with_max_entries(2 * call::NUMBERS, 0);
+
+/// Files that have been lent, by `struct inode *` of their pages.
+#[map]
+pub static WATCHED: HashMap<u64, WatchEnt> = HashMap::with_max_entries(65536, 0);
+
+/// Tasks inside a call that changes a watched file, by tid.
+#[map]
+pub static CHANGES: HashMap<u32, ChangeEnt> = HashMap::with_max_entries(8192, 0);
+
+/// Requests of io_uring that change a watched file, by `struct io_kiocb *`.
+#[map]
+pub static URING: HashMap<u64, ChangeEnt> = HashMap::with_max_entries(8192, 0);
+
 /// Sockets somebody splices from, by `struct sock *`.
 #[map]
 pub static RX_SPLICE: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct WatchEnt {
+    /// The file as its senders know it.
+    pub ino: u64,
+    /// The largest `i_size` seen since the last change ended.
+    pub size: u64,
+    /// `i_ino` and `i_sb` of the inode: its memory may be another file's by now.
+    pub host: u64,
+    pub sb: u64,
+    pub dev: u32,
+    pub generation: u32,
+    /// 1: since it is watched, there was a moment when nobody was changing it.
+    pub idle: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ChangeEnt {
+    pub id: u64,
+    /// 0: named by a path.
+    pub file: u64,
+    pub inode: u64,
+    pub ino: u64,
+    pub off: u64,
+    pub len: u64,
+    pub dev: u32,
+    pub generation: u32,
+    pub what: u8,
+    pub place: u8,
+    /// 1: pages of the file left the page cache.
+    pub removed: u8,
+    pub pad: [u8; 5],
+    /// Named by a path: the first watched `struct inode *` of which the call touched a folio.
+    pub touched: u64,
+}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -83,8 +137,11 @@ pub struct FileKey {
 #[derive(Clone, Copy)]
 pub struct SeenKey {
     pub ino: u64,
-    pub dev: u64,
+    pub dev: u32,
+    pub generation: u32,
     pub dentry: u64,
+    /// Hash and length of its name: a rename keeps the dentry.
+    pub name: u64,
 }
 
 #[repr(C)]

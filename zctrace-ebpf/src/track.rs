@@ -10,6 +10,7 @@ use crate::{
     globals::off,
     kread,
     maps::{PIPES, PipeEnt, SEEN, SLABS, SOCKS, SeenKey, SockEnt},
+    watch,
 };
 
 /// The id of `sk`, which is tracked from now on; 0 when there is no room.
@@ -167,13 +168,15 @@ pub fn path(file: u64) -> u64 {
     let inode: u64 = kread::get(file, off!(file_inode));
     let mut dentry: u64 = kread::get(file, off!(file_dentry));
     let (dev, ino) = kread::identity(inode);
-    let key = SeenKey { ino, dev: u64::from(dev), dentry };
+    let generation = watch::generation(kread::host_of(file));
+    let key = SeenKey { ino, dev, generation, dentry, name: kread::get(dentry, off!(dentry_hash)) };
     if unsafe { SEEN.get(&key) }.is_some() {
         return 0;
     }
     let _ = SEEN.insert(&key, &1, 0);
     let stamp = emit::stamp();
     let Some(frame) = emit::reserve::<Path>(kind::PATH, stamp) else {
+        let _ = SEEN.remove(&key);
         return 0;
     };
     let body = unsafe { &raw mut (*frame).body };
@@ -218,7 +221,7 @@ pub fn path(file: u64) -> u64 {
         (*body).dev = dev;
         (*body).used = used as u32;
         (*body).whole = whole;
-        (*body).pad = 0;
+        (*body).generation = generation;
     }
     emit::submit(frame);
     0

@@ -7,16 +7,30 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::engine::rules::{self, Rule};
+use crate::model::{MutationId, TransferId};
+
 const AFTER: &str = "\
 Examples:
   sudo zctrace --pid 1234                          one line for each transfer of a running server
   sudo zctrace --comm nginx --json                 the same as JSON lines
   sudo zctrace record -o out.zct -- python3 s.py   trace one command, from before it starts
   zctrace report out.zct                           what happened, in ten seconds
+  zctrace explain out.zct 3-17                     every record behind one transfer
   sudo zctrace demo                                see it work
 
 Exit codes: 0 done and nothing found; 1 what --fail-on asks for was found; 2 usage;
 3 the privileges or the kernel cannot do it; 4 anything else.";
+
+const EXPLAIN: &str = "\
+Examples:
+  zctrace report out.zct --json             prints the ids: transfers are like 3-17, changes like m3
+  zctrace explain out.zct 3-17              every record behind that transfer, and its verdict
+  zctrace explain out.zct m3                who made that change, and the transfers it hit
+  zctrace explain --rule write-in-window    what a rule means, and what to do
+  zctrace explain --rules                   all rules
+
+Exit codes: 0 done; 2 usage; 4 anything else, such as an id that the recording does not have.";
 
 /// Shows what happens to page-cache pages between a zero-copy send and the moment the kernel is
 /// really done with them.
@@ -38,6 +52,9 @@ pub enum Command {
     Record(RecordArgs),
     /// Say what happened in a recording
     Report(ReportArgs),
+    /// Show every record behind one transfer or change, or what a rule means
+    #[command(after_help = EXPLAIN)]
+    Explain(ExplainArgs),
     /// Show what this kernel and these privileges allow
     Doctor(DoctorArgs),
     /// Trace a built-in sender whose receiver stalls, live
@@ -81,6 +98,9 @@ pub struct Filters {
     /// Only transfers whose gap is at least this long, such as 10ms
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub min_gap: Option<Duration>,
+    /// Only transfers whose bytes could have changed while they were lent
+    #[arg(long, value_name = "WHAT")]
+    pub only: Option<Only>,
     /// Content checking; this version has none
     #[arg(long, value_name = "MODE", default_value = "off")]
     pub fingerprint: Fingerprint,
@@ -93,6 +113,13 @@ pub enum ApiName {
     Sendfile,
     /// `splice(2)`
     Splice,
+}
+
+/// What can be asked for of finished transfers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Only {
+    /// The verdict
+    Mutated,
 }
 
 /// Content checking.
@@ -153,6 +180,32 @@ pub struct ReportArgs {
     pub fail_on: Vec<FailOn>,
 }
 
+/// `zctrace explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The recording
+    #[arg(required_unless_present_any = ["rule", "rules"], conflicts_with_all = ["rule", "rules"])]
+    pub file: Option<PathBuf>,
+    /// A transfer such as 3-17, or a change such as m3
+    #[arg(required_unless_present_any = ["rule", "rules"], value_parser = id)]
+    pub id: Option<Id>,
+    /// Say what this rule means, and what to do
+    #[arg(long, value_name = "NAME", value_parser = rule)]
+    pub rule: Option<&'static Rule>,
+    /// List the rules
+    #[arg(long, conflicts_with = "rule")]
+    pub rules: bool,
+}
+
+/// What can be explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    /// A transfer.
+    Transfer(TransferId),
+    /// A change that hit transfers.
+    Mutation(MutationId),
+}
+
 /// What can make a report fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
@@ -210,4 +263,22 @@ pub struct DemoSenderArgs {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write for example 500ms, 10s, 2m"))
+}
+
+fn id(text: &str) -> Result<Id, String> {
+    let mutation = || Some(Id::Mutation(MutationId(text.strip_prefix('m')?.parse().ok()?)));
+    let transfer = || {
+        let (cpu, seq) = text.split_once('-')?;
+        Some(Id::Transfer(TransferId { cpu: cpu.parse().ok()?, seq: seq.parse().ok()? }))
+    };
+    mutation().or_else(transfer).ok_or_else(|| {
+        "a transfer is like 3-17, a change like m3; `zctrace report FILE --json` lists them".into()
+    })
+}
+
+fn rule(name: &str) -> Result<&'static Rule, String> {
+    rules::find(name).ok_or_else(|| {
+        let names: Vec<_> = rules::RULES.iter().map(|r| r.name).collect();
+        format!("there is no such rule; the rules are {}", names.join(", "))
+    })
 }

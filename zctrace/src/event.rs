@@ -4,10 +4,10 @@
 use bytemuck::{Pod, bytes_of};
 use zctrace_common::frame::{HEADER, Header, USER_CPU, read, split};
 use zctrace_common::kernel::{
-    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Path, Pipe, Proc, Retransmit,
-    RxRead, Sock, SockEnd,
+    self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, OpEnter,
+    OpExit, Path, Pipe, Proc, Removed, Retransmit, RxRead, Sock, SockEnd,
 };
-use zctrace_common::user::{self, Cgroup, Checkpoint, Loss, Start, Stop};
+use zctrace_common::user::{self, Cgroup, Checkpoint, Loss, Running, RunningChange, Start, Stop};
 
 use crate::model::TraceInfo;
 
@@ -30,11 +30,18 @@ pub enum Event {
     Proc(Proc),
     MapFull(MapFull),
     RxRead(RxRead),
+    ChangeEnter(ChangeEnter),
+    ChangeExit(ChangeExit),
+    Dirtied(Dirtied),
+    Removed(Removed),
+    Mapped(Mapped),
     Start(Box<TraceInfo>),
     Checkpoint(Checkpoint),
     Loss(Loss),
     Cgroup(u64, String),
     Stop(Stop),
+    /// Calls that were running after a loss, and whether more of the list follow.
+    Running(Vec<RunningChange>, bool),
 }
 
 /// What bytes turned out to be.
@@ -71,6 +78,11 @@ pub fn decode(bytes: &[u8]) -> Decoded {
         kernel::kind::PROC => Event::Proc(read(body)),
         kernel::kind::MAP_FULL => Event::MapFull(read(body)),
         kernel::kind::RX_READ => Event::RxRead(read(body)),
+        kernel::kind::CHANGE_ENTER => Event::ChangeEnter(read(body)),
+        kernel::kind::CHANGE_EXIT => Event::ChangeExit(read(body)),
+        kernel::kind::DIRTIED => Event::Dirtied(read(body)),
+        kernel::kind::REMOVED => Event::Removed(read(body)),
+        kernel::kind::MAPPED => Event::Mapped(read(body)),
         user::kind::START => {
             let start: Start = read(body);
             let mut info: TraceInfo = serde_json::from_slice(text(size_of::<Start>())).unwrap_or_default();
@@ -85,6 +97,11 @@ pub fn decode(bytes: &[u8]) -> Decoded {
             Event::Cgroup(cgroup.id, String::from_utf8_lossy(text(size_of::<Cgroup>())).into_owned())
         }
         user::kind::STOP => Event::Stop(read(body)),
+        user::kind::RUNNING => {
+            let list: Running = read(body);
+            let all = text(size_of::<Running>()).chunks_exact(size_of::<RunningChange>()).map(read).collect();
+            Event::Running(all, list.more != 0)
+        }
         _ => return Decoded::Unknown(header),
     };
     Decoded::Frame(header, event)

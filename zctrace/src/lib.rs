@@ -11,6 +11,7 @@ pub mod cli;
 pub mod cmd;
 pub mod engine;
 pub mod event;
+pub mod explain;
 pub mod model;
 pub mod order;
 pub mod pipeline;

@@ -1,11 +1,12 @@
 //! The filters that need a transfer's whole story: path globs, peer, gap. The kernel evaluates the
 //! others.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use crate::model::{Fact, Shown, SockAddr, Transfer};
+use crate::model::{Fact, Shown, SockAddr, Transfer, TransferId, Verdict};
 
 /// What is shown of what was traced.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,9 @@ pub struct Select {
     paths: Option<GlobSet>,
     peer: Option<IpAddr>,
     min_gap_ns: Option<u64>,
+    only_mutated: bool,
+    /// Mutated transfers that are not shown.
+    hidden: HashSet<TransferId>,
 }
 
 /// The paths as one matcher; `None`: all.
@@ -35,14 +39,26 @@ impl Select {
     #[must_use]
     pub fn new(shown: &Shown) -> Self {
         let paths = globs(&shown.paths).unwrap_or_default();
-        Self { paths, peer: shown.peer, min_gap_ns: shown.min_gap_ns }
+        Self {
+            paths,
+            peer: shown.peer,
+            min_gap_ns: shown.min_gap_ns,
+            only_mutated: shown.only_mutated,
+            hidden: HashSet::new(),
+        }
     }
 
-    /// Whether the fact is shown. Losses and headers always are.
-    #[must_use]
-    pub fn shows(&self, fact: &Fact) -> bool {
+    /// Whether the fact is shown. Losses and headers always are; a mutation is with one of those it hit.
+    pub fn shows(&mut self, fact: &Fact) -> bool {
         match fact {
-            Fact::Transfer(t) => self.transfer(t),
+            Fact::Transfer(t) => {
+                let shown = self.transfer(t);
+                if !shown && !t.mutations.is_empty() {
+                    self.hidden.insert(t.id);
+                }
+                shown
+            }
+            Fact::Mutation(m) => m.hits.iter().any(|h| !self.hidden.contains(&h.transfer)),
             Fact::Trace(_) | Fact::Loss(_) => true,
         }
     }
@@ -60,6 +76,9 @@ impl Select {
             if !matches!(remote, Some(SockAddr::Inet(ip, _)) if ip.to_canonical() == want) {
                 return false;
             }
+        }
+        if self.only_mutated && t.verdict != Verdict::Mutated {
+            return false;
         }
         match (self.min_gap_ns, t.gap_ns()) {
             (Some(min), Some(gap)) => gap >= min,

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use zctrace_common::kernel::{family, proto};
 
 use crate::model::{
-    Api, FileRef, LossWhat, Outcome, ProbeState, ProbeStatus, Reason, ReleasedBy, SockAddr, Verdict,
+    Api, FileRef, LossWhat, MutationKind, Outcome, Phase, ProbeState, ProbeStatus, Reason, ReleasedBy,
+    SeenBy, SockAddr, Verdict,
 };
 
 /// A duration, three digits: `1.23 ms`.
@@ -102,6 +103,46 @@ pub fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
+/// `direct_write`
+#[must_use]
+pub fn mutation(kind: MutationKind) -> &'static str {
+    match kind {
+        MutationKind::Write => "write",
+        MutationKind::IoUringWrite => "io_uring_write",
+        MutationKind::MmapStore => "mmap_store",
+        MutationKind::DirectWrite => "direct_write",
+        MutationKind::Truncate => "truncate",
+        MutationKind::Punch => "punch",
+        MutationKind::Collapse => "collapse",
+        MutationKind::Insert => "insert",
+        MutationKind::ZeroRange => "zero_range",
+        MutationKind::CopyRange => "copy_range",
+        MutationKind::SpliceWrite => "splice_write",
+        MutationKind::Removed => "removed",
+        MutationKind::Unattributed => "unattributed",
+    }
+}
+
+/// `before_xmit`
+#[must_use]
+pub fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::BeforeXmit => "before_xmit",
+        Phase::InFlight => "in_flight",
+        Phase::AfterAck => "after_ack",
+    }
+}
+
+/// `syscall`
+#[must_use]
+pub fn seen_by(by: SeenBy) -> &'static str {
+    match by {
+        SeenBy::Syscall => "syscall",
+        SeenBy::Tracepoint => "tracepoint",
+        SeenBy::Fingerprint => "fingerprint",
+    }
+}
+
 /// `(code, sentence)`
 #[must_use]
 pub fn reason(reason: Reason) -> (&'static str, &'static str) {
@@ -122,8 +163,25 @@ pub fn reason(reason: Reason) -> (&'static str, &'static str) {
         Reason::PipeChanged => ("pipe-changed", "its pipe was resized, or the slots do not add up"),
         Reason::UpperLayer => ("upper-layer", "an upper-layer protocol such as kTLS hides its pages"),
         Reason::MutationsUnwatched => {
-            ("mutations-unwatched", "this version does not watch for changes to lent pages")
+            ("mutations-unwatched", "changes to lent pages were not watched, or a probe for them was missing")
         }
+        Reason::WatchSkipped => {
+            ("watch-skipped", "the kernel skipped a probe that watches for changes while the window was open")
+        }
+        Reason::WritableMapping => {
+            ("writable-mapping", "a shared writable mapping of the file: a store through it makes no event")
+        }
+        Reason::FileUnwatched => ("file-unwatched", "more files were lent than can be watched for changes"),
+        Reason::FileBusy => ("file-busy", "somebody was already changing the file when it was first lent"),
+        Reason::FileStacked => (
+            "file-stacked",
+            "its pages belong to a file below (overlayfs) or to a device: changes made there are not seen",
+        ),
+        Reason::ChangesFull => ("changes-full", "more changes to the file than are kept while it was lent"),
+        Reason::ChangeRunning => {
+            ("change-running", "a call that changes the file began in the window, and its end was not seen")
+        }
+        Reason::StillLent => ("still-lent", "still lent when the trace ended: it can still change"),
         Reason::ProbeMissing => ("probe-missing", "a probe this claim needs is missing"),
         Reason::ReturnMissed => ("return-missed", "the return of a call was not seen"),
     }
@@ -136,6 +194,7 @@ pub fn loss(what: LossWhat) -> &'static str {
         LossWhat::Ring => "ring",
         LossWhat::LearnMiss => "learn_miss",
         LossWhat::FreeMiss => "free_miss",
+        LossWhat::WatchMiss => "watch_miss",
         LossWhat::MapFull => "map_full",
     }
 }
@@ -150,6 +209,9 @@ pub fn loss_sentence(what: LossWhat, n: u64) -> String {
         }
         LossWhat::FreeMiss => {
             format!("SKIPPED {n} free-watching probe runs: some windows may seem open too long")
+        }
+        LossWhat::WatchMiss => {
+            format!("SKIPPED {n} change-watching probe runs: transfers open at that time are `unknown`")
         }
         LossWhat::MapFull => {
             format!("a kernel map was FULL {n} times: transfers open at that time are `unknown`")
@@ -185,7 +247,7 @@ pub fn proto(number: u16) -> Option<Cow<'static, str>> {
 pub fn file(file: &FileRef) -> Cow<'_, str> {
     match file.path.as_deref() {
         Some(path) => harmless(path),
-        None => format!("ino {} on {}", file.ino, dev(file.dev)).into(),
+        None => format!("ino {} on {}", file.id.ino, dev(file.id.dev)).into(),
     }
 }
 

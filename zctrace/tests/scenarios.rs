@@ -14,15 +14,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
-use zctrace::engine::Engine;
+use zctrace::engine::{Engine, WATCHES};
 use zctrace::event::{Decoded, decode, frame, user_frame};
-use zctrace::model::{Fact, Transfer};
+use zctrace::model::{Fact, Hit, Mutation, ProbeState, ProbeStatus, TraceInfo, Transfer};
 use zctrace::order::Order;
+use zctrace::text;
 use zctrace_common::kernel::{
-    self, Ack, Extent, Head, HeadFree, HeadLen, MapFull, OpEnter, OpExit, Pipe, Retransmit, RxRead, Sock,
-    SockEnd, end, free_flag, full_map, head_flag, kind, op, op_flag, pipe_why, sock_end,
+    self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, OpEnter,
+    OpExit, Pipe, Removed, Retransmit, RxRead, Sock, SockEnd, change, change_flag, end, exit_flag, free_flag,
+    full_map, head_flag, kind, op, op_flag, pipe_why, sock_end, watch,
 };
-use zctrace_common::user::{self, Checkpoint, Loss, Stop, loss};
+use zctrace_common::user::{self, Checkpoint, Loss, Running, RunningChange, Start, Stop, loss};
 
 /// One line, taken apart.
 struct Line<'a> {
@@ -177,7 +179,104 @@ impl Scenario {
                 body.used = text.len().try_into().unwrap();
                 self.say(kind::PATH, at, 0, &body);
             }
+            "start" => {
+                let info = TraceInfo {
+                    probes: WATCHES
+                        .iter()
+                        .map(|p| ProbeStatus { name: (*p).into(), state: ProbeState::Attached, reason: None })
+                        .collect(),
+                    ..TraceInfo::default()
+                };
+                self.seq += 1;
+                let info = serde_json::to_vec(&info).unwrap();
+                self.frames.push(user_frame(user::kind::START, self.seq, at, &Start::default(), &info));
+            }
+            "begin" | "end_change" | "dirtied" | "removed" | "mapped" | "running" => {
+                self.change(at, verb, &line);
+            }
             _ => self.head(at, verb, &line),
+        }
+    }
+
+    /// `begin TASK CHANGE WHAT FROM+LEN ino= gen=`, `end_change TASK CHANGE FROM+LEN ino= gen=` and what
+    /// happens to folios: `dirtied TASK FROM+LEN ino=`. `+all`: all that follow.
+    fn change(&mut self, at: u64, verb: &str, line: &Line<'_>) {
+        let task = if verb == "running" { 0 } else { self.id(line.words[2]) };
+        let bytes = |text: &str| {
+            let (from, len) = text.split_once('+').unwrap();
+            (from.parse::<u64>().unwrap(), if len == "all" { u64::MAX } else { len.parse().unwrap() })
+        };
+        let (ino, generation) = (line.number("ino"), line.low("gen"));
+        let dev = u32::from(ino != 0);
+        let comm = *b"scenario\0\0\0\0\0\0\0\0";
+        match verb {
+            "begin" => {
+                let known = [
+                    ("write", change::WRITE),
+                    ("splice", change::SPLICE),
+                    ("copy", change::COPY),
+                    ("truncate", change::TRUNCATE),
+                    ("punch", change::PUNCH),
+                ];
+                let flags = line.flags(&[
+                    ("direct", change_flag::DIRECT.into()),
+                    ("by_path", change_flag::BY_PATH.into()),
+                    ("late", change_flag::LATE.into()),
+                    ("uring", change_flag::URING.into()),
+                ]);
+                let (off, len) = bytes(line.words[5]);
+                let body = ChangeEnter {
+                    change: self.id(line.words[3]),
+                    ino,
+                    off,
+                    len,
+                    dev,
+                    what: one_of(line.words[4], &known),
+                    flags: flags.try_into().unwrap(),
+                    generation,
+                    comm,
+                    ..ChangeEnter::default()
+                };
+                self.say(kind::CHANGE_ENTER, at, task, &body);
+            }
+            "end_change" => {
+                let (off, len) = line.words.get(4).map_or((0, 0), |w| bytes(w));
+                let flags = line
+                    .flags(&[("removes", exit_flag::REMOVED.into()), ("by_size", exit_flag::BY_SIZE.into())]);
+                let body = ChangeExit {
+                    change: self.id(line.words[3]),
+                    ino,
+                    off,
+                    len,
+                    dev,
+                    generation,
+                    more: line.flags(&[("more", 1)]).try_into().unwrap(),
+                    flags: flags.try_into().unwrap(),
+                    errno: 0,
+                };
+                self.say(kind::CHANGE_EXIT, at, task, &body);
+            }
+            "dirtied" => {
+                let (off, len) = bytes(line.words[3]);
+                let body = Dirtied { ino, off, len, dev, generation, mapped: 1, pad: 0, comm };
+                self.say(kind::DIRTIED, at, task, &body);
+            }
+            "removed" => {
+                let (off, len) = bytes(line.words[3]);
+                self.say(kind::REMOVED, at, task, &Removed { ino, off, len, dev, generation, comm });
+            }
+            "mapped" => self.say(kind::MAPPED, at, task, &Mapped { ino, dev, generation }),
+            _ => {
+                let names: Vec<String> = line.words[2..].iter().map(|w| (*w).into()).collect();
+                let entries: Vec<RunningChange> = names
+                    .iter()
+                    .map(|name| RunningChange { change: self.id(name), ino, dev, generation })
+                    .collect();
+                self.seq += 1;
+                let list = Running { count: entries.len().try_into().unwrap(), more: 0 };
+                let bytes = bytemuck::cast_slice(&entries);
+                self.frames.push(user_frame(user::kind::RUNNING, self.seq, at, &list, bytes));
+            }
         }
     }
 
@@ -234,12 +333,15 @@ impl Scenario {
             ("ulp", op_flag::ULP.into()),
             ("nosg", op_flag::NO_SG.into()),
         ]);
+        let watch = line.flags(&[("mapped", watch::MAPPED), ("busy", watch::BUSY), ("below", watch::BELOW)]);
         let op =
             one_of(line.words[3], &[("sendfile", op::SENDFILE), ("splice", op::SPLICE), ("tee", op::TEE)]);
         let mut body = OpEnter {
             op,
             count: line.number("count"),
             comm: *b"scenario\0\0\0\0\0\0\0\0",
+            generation: line.low("gen"),
+            watch,
             ..OpEnter::default()
         };
         match line.words[4] {
@@ -292,15 +394,30 @@ impl Scenario {
             "exposure" => time(t.exposure_ns()),
             "retransmits" => t.retransmits.to_string(),
             "zero_copy" => t.zero_copy.to_string(),
+            "verdict" => text::verdict(t.verdict).into(),
+            "rules" => t.rules.join(","),
             "why" => t.reasons.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join(","),
             "path" => {
                 t.file.path.as_deref().map_or_else(|| "-".into(), |p| String::from_utf8_lossy(p).into_owned())
             }
-            _ => panic!("what is {key:?}?"),
+            _ => "?".into(),
         };
         let keys = expected.split_whitespace().filter_map(|part| part.split_once('='));
         let said = keys.map(|(key, _)| format!(" {key}={}", value(key))).collect::<String>();
         format!("{name} {}{said}", format!("{:?}", t.outcome).to_lowercase())
+    }
+
+    /// `mN KIND by=TASK FROM+LEN hits=T1:phase,T2:phase`
+    fn mutation(&self, m: &Mutation) -> String {
+        let task = m.tid.and_then(|tid| self.names.iter().find(|(_, id)| **id == u64::from(tid)));
+        let who = task.map_or("?", |(name, _)| name.as_str());
+        let len = m.len.map_or_else(|| "all".into(), |n| n.to_string());
+        let hit = |h: &Hit| {
+            let name = self.transfers.get(&h.transfer.seq).map_or("?", String::as_str);
+            format!("{name}:{}", text::phase(h.phase))
+        };
+        let hits: Vec<String> = m.hits.iter().map(hit).collect();
+        format!("{} {} by={who} {}+{len} hits={}", m.id, text::mutation(m.kind), m.offset, hits.join(","))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -313,13 +430,14 @@ impl Scenario {
         engine.finish(&mut facts);
         let mut expected = self.expected.iter().map(|e| e.split_whitespace().collect::<Vec<_>>().join(" "));
         let mut wrong = String::new();
-        for fact in facts {
+        for fact in facts.into_iter().filter(|f| !matches!(f, Fact::Trace(_))) {
             let want = expected.next().unwrap_or_default();
             let got = match &fact {
                 Fact::Transfer(t) => self.words(t, &want),
                 Fact::Loss(l) => {
                     format!("loss {} records={}", format!("{:?}", l.what).to_lowercase(), l.records)
                 }
+                Fact::Mutation(m) => self.mutation(m),
                 Fact::Trace(_) => continue,
             };
             if got != want {

@@ -6,6 +6,7 @@ use zctrace_common::{
     kernel::{Proc, kind, proc_what},
 };
 
+use super::change;
 use crate::{
     emit,
     globals::{cfg_get, off},
@@ -29,12 +30,14 @@ pub fn zct_fork(ctx: RawTracePointContext) -> i32 {
 }
 
 /// A killed task leaves its call before it comes here; what is left in OPS is a call whose exit
-/// the tracer missed.
+/// the tracer missed, and so is what is left in CHANGES.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn zct_exit(ctx: RawTracePointContext) -> i32 {
     let task: u64 = ctx.arg(0);
     let pid_tgid = aya_ebpf::helpers::bpf_get_current_pid_tgid();
-    let _ = OPS.remove(&(pid_tgid as u32));
+    let tid = pid_tgid as u32;
+    let _ = OPS.remove(&tid);
+    change::missed(tid);
     let tgid = (pid_tgid >> 32) as u32;
     let signal: u64 = kread::get(task, off!(task_signal));
     // The pid may be somebody else's soon: forget it with its last thread.

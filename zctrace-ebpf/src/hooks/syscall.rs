@@ -7,23 +7,60 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use zctrace_common::{
+    call,
     config::flag,
     counter::{self, gate},
     kernel::{OpEnter, OpExit, Pipe, end, family, full_map, kind, op, op_flag, pipe_why, proto},
 };
 
+use super::change;
 use crate::{
     emit, filter,
-    globals::{cfg_get, off},
+    globals::{LAYOUT, cfg_get, load, off},
     kread::{self, End},
-    maps::{OPS, OpEnt, PIPES, RX_SPLICE, SOCKS},
-    track,
+    maps::{CALLS, OPS, OpEnt, PIPES, RX_SPLICE, SOCKS},
+    track, watch,
 };
 
 const O_NONBLOCK: u32 = 0o4000;
 const SPLICE_F_NONBLOCK: u64 = 2;
 const NETIF_F_SG: u64 = 1;
 const F_SETPIPE_SZ: u64 = 1031;
+
+/// A system call's arguments.
+pub struct Regs {
+    at: u64,
+    /// Of a 32-bit program, or made like one (`int $0x80`): other numbers, other registers.
+    pub compat: bool,
+}
+
+impl Regs {
+    #[inline(always)]
+    pub fn arg(&self, n: usize) -> u64 {
+        if self.compat {
+            let low: u32 = kread::get(self.at, load(&raw const LAYOUT.arg32[n]));
+            return u64::from(low);
+        }
+        kread::get(self.at, load(&raw const LAYOUT.arg[n]))
+    }
+
+    /// Its arguments and class (`call::*`), if it is of interest.
+    #[inline(always)]
+    fn of(at: u64, nr: u32) -> Option<(Self, u8)> {
+        if nr >= call::NUMBERS {
+            return None;
+        }
+        let class = |index| CALLS.get(index).copied().unwrap_or(call::NONE);
+        let (native, compat) = (class(nr), class(nr + call::NUMBERS));
+        // Most calls end here: whose numbers they are costs a read.
+        if native == call::NONE && compat == call::NONE {
+            return None;
+        }
+        let regs = Self { at, compat: kread::is_compat(kread::task()) };
+        let class = if regs.compat { compat } else { native };
+        if class == call::NONE { None } else { Some((regs, class)) }
+    }
+}
 
 struct Call {
     op: u8,
@@ -34,57 +71,59 @@ struct Call {
     flags: u64,
 }
 
-#[inline(always)]
-fn arg(regs: u64, n: usize) -> u64 {
-    kread::get(regs, crate::globals::load(&raw const crate::globals::LAYOUT.arg[n]))
-}
-
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn zct_sys_enter(ctx: RawTracePointContext) -> i32 {
-    let regs: u64 = ctx.arg(0);
     let nr: u64 = ctx.arg(1);
-    let nr = nr as u32;
-    let ours = nr == off!(nr_sendfile) || nr == off!(nr_splice) || nr == off!(nr_tee);
-    if ours && cfg_get!(flags) & flag::LOG != 0 {
-        debug!(&ctx, "call {} of task {}", nr, bpf_get_current_pid_tgid() as u32);
+    let Some((regs, class)) = Regs::of(ctx.arg(0), nr as u32) else {
+        return 0;
+    };
+    match class {
+        call::READ | call::FCNTL | call::MMAP => return 0,
+        call::SENDFILE | call::SPLICE | call::TEE if !regs.compat => {
+            if cfg_get!(flags) & flag::LOG != 0 {
+                debug!(&ctx, "call {} of task {}", nr as u32, bpf_get_current_pid_tgid() as u32);
+            }
+            lend(class, &regs);
+        }
+        _ => {}
     }
-    if nr == off!(nr_sendfile) {
-        enter(Call {
-            op: op::SENDFILE,
-            fd_in: arg(regs, 1),
-            off_in: arg(regs, 2),
-            fd_out: arg(regs, 0),
-            count: arg(regs, 3),
-            flags: 0,
-        });
-    } else if nr == off!(nr_splice) {
-        enter(Call {
-            op: op::SPLICE,
-            fd_in: arg(regs, 0),
-            off_in: arg(regs, 1),
-            fd_out: arg(regs, 2),
-            count: arg(regs, 4),
-            flags: arg(regs, 5),
-        });
-    } else if nr == off!(nr_tee) {
-        enter(Call {
-            op: op::TEE,
-            fd_in: arg(regs, 0),
-            off_in: 0,
-            fd_out: arg(regs, 1),
-            count: arg(regs, 2),
-            flags: arg(regs, 3),
-        });
-    }
+    change::enter(class, &regs);
     0
+}
+
+#[inline(always)]
+fn lend(class: u8, regs: &Regs) {
+    enter(match class {
+        call::SENDFILE => Call {
+            op: op::SENDFILE,
+            fd_in: regs.arg(1),
+            off_in: regs.arg(2),
+            fd_out: regs.arg(0),
+            count: regs.arg(3),
+            flags: 0,
+        },
+        call::SPLICE => Call {
+            op: op::SPLICE,
+            fd_in: regs.arg(0),
+            off_in: regs.arg(1),
+            fd_out: regs.arg(2),
+            count: regs.arg(4),
+            flags: regs.arg(5),
+        },
+        _ => Call {
+            op: op::TEE,
+            fd_in: regs.arg(0),
+            off_in: 0,
+            fd_out: regs.arg(1),
+            count: regs.arg(2),
+            flags: regs.arg(3),
+        },
+    });
 }
 
 #[inline(always)]
 fn enter(call: Call) {
     let task = kread::task();
-    if kread::is_compat(task) {
-        return;
-    }
     let src = kread::end_of(kread::file_of(task, call.fd_in));
     let dst = kread::end_of(kread::file_of(task, call.fd_out));
     let to_pipe = dst.kind == end::PIPE;
@@ -168,6 +207,9 @@ fn submit(
         }
         if opens {
             track::path(src.file);
+            // Watched before it is asked who may store without a call.
+            body.watch = watch::start(src.file, body.dev, body.ino);
+            body.generation = watch::generation(kread::host_of(src.file));
         }
     }
     if let Some(ent) = src_pipe {
@@ -234,22 +276,31 @@ pub fn zct_sys_exit(ctx: RawTracePointContext) -> i32 {
     let regs: u64 = ctx.arg(0);
     let ret: i64 = ctx.arg(1);
     let nr: u32 = kread::get(regs, off!(sysnr));
-    if nr == off!(nr_sendfile) || nr == off!(nr_splice) || nr == off!(nr_tee) {
-        // A call whose entry was not followed took from a pipe that is tracked by now: where the
-        // slots went is not known.
-        if !exit(ret) && nr == off!(nr_splice) && ret > 0 && emit::gate(gate::PIPES) {
-            sample(arg(regs, 0), true);
+    let Some((regs, class)) = Regs::of(regs, nr) else {
+        return 0;
+    };
+    match class {
+        call::SENDFILE | call::SPLICE | call::TEE if !regs.compat => {
+            // A call whose entry was not followed took from a pipe that is tracked by now: where
+            // the slots went is not known.
+            if !exit(ret) && class == call::SPLICE && ret > 0 && emit::gate(gate::PIPES) {
+                sample(regs.arg(0), true);
+            }
         }
-    } else if (nr == off!(nr_read) || nr == off!(nr_readv) || nr == off!(nr_fcntl)) && emit::gate(gate::PIPES)
-    {
-        let resize = nr == off!(nr_fcntl);
-        if resize && arg(regs, 1) != F_SETPIPE_SZ {
+        call::READ | call::FCNTL => {
+            let resize = class == call::FCNTL;
+            if ret > 0 && emit::gate(gate::PIPES) && !(resize && regs.arg(1) != F_SETPIPE_SZ) {
+                sample(regs.arg(0), resize);
+            }
             return 0;
         }
-        if ret > 0 {
-            sample(arg(regs, 0), resize);
+        call::MMAP => {
+            change::mapped(&regs, ret);
+            return 0;
         }
+        _ => {}
     }
+    change::exit(class, &regs, ret);
     0
 }
 

@@ -192,6 +192,21 @@ impl Btf {
         self.get(*self.structs.get(structure.as_bytes())?).map(|t| t.size_or_type)
     }
 
+    /// Value of the enumerator of this name, in whichever enum.
+    #[must_use]
+    pub fn enumerator(&self, name: &str) -> Option<u32> {
+        let enums = self.at.iter().filter_map(|pos| self.type_at(*pos)).filter(|t| t.kind() == KIND_ENUM);
+        for t in enums {
+            for i in 0..t.vlen() {
+                let at = t.body + 8 * i;
+                if self.string(u32_at(&self.types, at)?) == name.as_bytes() {
+                    return u32_at(&self.types, at + 4);
+                }
+            }
+        }
+        None
+    }
+
     /// Number of elements of an array member.
     #[must_use]
     pub fn elements(&self, structure: &str, path: &str) -> Option<u32> {

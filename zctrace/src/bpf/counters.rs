@@ -21,6 +21,8 @@ pub struct Counters {
     pub learn: Vec<Skips>,
     /// Skipped runs of each program whose role is [`Role::Frees`].
     pub free: Vec<Skips>,
+    /// Skipped runs of each program whose role is [`Role::Watches`].
+    pub watch: Vec<Skips>,
 }
 
 /// Skipped runs of a program, and what its second program made of them.
@@ -78,13 +80,20 @@ impl Reader {
             lost: map.get(&counter::LOST, 0)?.to_vec(),
             ..Counters::default()
         };
-        for full in [counter::HEADS_FULL, counter::SOCKS_FULL, counter::PIPES_FULL, counter::OPS_FULL] {
+        for full in [
+            counter::HEADS_FULL,
+            counter::SOCKS_FULL,
+            counter::PIPES_FULL,
+            counter::OPS_FULL,
+            counter::CHANGES_FULL,
+        ] {
             c.map_full += sum(map, full)?;
         }
         if with_misses {
             for watched in &mut self.watched {
                 match watched.role {
                     Role::Frees => c.free.push(watched.skips(map)?),
+                    Role::Watches => c.watch.push(watched.skips(map)?),
                     Role::Adds => {}
                     Role::Learns => c.learn.push(watched.skips(map)?),
                 }

@@ -45,26 +45,22 @@ pub fn resolve(btf: &Btf) -> Result<Resolved, LayoutError> {
     layout.max_frags = btf
         .elements("skb_shared_info", "frags")
         .ok_or_else(|| LayoutError("skb_shared_info.frags[]".into()))?;
+    // Macros with these values until they became an enum.
+    layout.i_freeing = btf.enumerator("I_FREEING").unwrap_or(1 << 5);
+    layout.i_clear = btf.enumerator("I_CLEAR").unwrap_or(1 << 6);
     registers(btf, &mut layout)?;
     Ok(Resolved { layout, missing })
 }
 
-fn nr(number: libc::c_long) -> u32 {
-    u32::try_from(number).unwrap_or(MISSING)
-}
-
-/// System call numbers and where `struct pt_regs` keeps arguments.
+/// Where `struct pt_regs` keeps arguments.
 fn registers(btf: &Btf, layout: &mut KernelLayout) -> Result<(), LayoutError> {
-    layout.nr_sendfile = nr(libc::SYS_sendfile);
-    layout.nr_splice = nr(libc::SYS_splice);
-    layout.nr_tee = nr(libc::SYS_tee);
-    layout.nr_read = nr(libc::SYS_read);
-    layout.nr_readv = nr(libc::SYS_readv);
-    layout.nr_fcntl = nr(libc::SYS_fcntl);
     layout.o_direct = u32::try_from(libc::O_DIRECT).unwrap_or(0);
     let reg = |name: &str| btf.offset("pt_regs", name).ok_or_else(|| LayoutError(format!("pt_regs.{name}")));
     if cfg!(target_arch = "x86_64") {
         for (slot, name) in layout.arg.iter_mut().zip(["di", "si", "dx", "r10", "r8", "r9"]) {
+            *slot = reg(name)?;
+        }
+        for (slot, name) in layout.arg32.iter_mut().zip(["bx", "cx", "dx", "si", "di", "bp"]) {
             *slot = reg(name)?;
         }
         layout.sysnr = reg("orig_ax")?;

@@ -5,17 +5,20 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::raw_trace_point::RawTracePointLink;
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use zctrace_common::{
+    call,
     config::{Config, flag},
     layout::KernelLayout,
+    user::RunningChange,
 };
 
 use super::btf::{Btf, BtfError};
+use super::calls;
 use super::counters::{Counters, Reader, Watched};
 use super::layout::{LayoutError, resolve};
 use super::programs::{PROGRAMS, Program, SECONDS};
@@ -196,6 +199,7 @@ impl Loaded {
             .map_max_entries("RING", options.ring_bytes)
             .load(&bytes)
             .map_err(|e: EbpfError| load_error("loading BPF maps", &e))?;
+        fill_calls(&mut ebpf).map_err(|e| load_error("writing BPF maps", &e))?;
         fill_filters(&mut ebpf, options).map_err(|e| load_error("writing BPF maps", &e))?;
 
         let log = if config.flags & flag::LOG == 0 { None } else { start_log(&mut ebpf, &mut notes) };
@@ -257,6 +261,27 @@ impl Loaded {
         }
     }
 
+    /// Calls and requests that change watched files and are not over.
+    #[must_use]
+    pub fn running(&self) -> Vec<RunningChange> {
+        let mut all = self.changes::<u32>("CHANGES");
+        all.extend(self.changes::<u64>("URING"));
+        all
+    }
+
+    fn changes<K: aya::Pod>(&self, name: &str) -> Vec<RunningChange> {
+        // id, file, inode, ino, off, len, device and generation, the rest
+        let map = self.ebpf.map(name).and_then(|m| HashMap::<_, K, [u64; 9]>::try_from(m).ok());
+        #[expect(clippy::cast_possible_truncation, reason = "two 32-bit halves")]
+        let running = |[change, _, _, ino, _, _, which, ..]: [u64; 9]| RunningChange {
+            change,
+            ino,
+            dev: which as u32,
+            generation: (which >> 32) as u32,
+        };
+        map.map_or_else(Vec::new, |m| m.iter().filter_map(Result::ok).map(|(_, ent)| running(ent)).collect())
+    }
+
     fn keys<K: aya::Pod, V: aya::Pod>(&self, name: &str) -> usize {
         self.ebpf
             .map(name)
@@ -308,6 +333,24 @@ fn start_log(ebpf: &mut Ebpf, notes: &mut Vec<String>) -> Option<EbpfLogger<&'st
 fn insert(ebpf: &mut Ebpf, map: &str, pid: u32) -> Result<(), MapError> {
     if let Some(map) = ebpf.map_mut(map) {
         HashMap::<_, u32, u32>::try_from(map)?.insert(pid, 1, 0)?;
+    }
+    Ok(())
+}
+
+/// Tells the kernel half which system calls are which.
+fn fill_calls(ebpf: &mut Ebpf) -> Result<(), MapError> {
+    if let Some(map) = ebpf.map_mut("CALLS") {
+        let mut map = Array::<_, u8>::try_from(map)?;
+        for (number, class) in calls::native() {
+            if let Ok(number) = u32::try_from(number)
+                && number < call::NUMBERS
+            {
+                map.set(number, class, 0)?;
+            }
+        }
+        for (number, class) in calls::compat() {
+            map.set(call::NUMBERS + number, class, 0)?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Loading and attaching the kernel half, and reading its counters. Concludes nothing about frames.
 
 mod btf;
+mod calls;
 mod counters;
 mod layout;
 mod load;

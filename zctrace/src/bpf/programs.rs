@@ -10,6 +10,8 @@ pub enum Role {
     Learns,
     /// Without it, or when it is skipped, a window may seem open for too long.
     Frees,
+    /// Without it, or when it is skipped, a change could be missed.
+    Watches,
     /// It adds a time or a name, and nothing hangs on it.
     Adds,
 }
@@ -83,6 +85,10 @@ programs! {
     "zct_retransmit" "tcp" "tcp_retransmit_skb" Adds false "retransmissions" / "retransmissions are not counted";
     "zct_start_xmit" "net" "net_dev_start_xmit" Learns false "software GSO segments" / "a release on devices without GSO could be claimed too early";
     "zct_net_dev_queue" "net" "net_dev_queue" Learns true "first transmit; which skb heads hold lent pages" / "nothing can be traced";
+    "zct_dirty" "writeback" "writeback_dirty_folio" Watches false "stores through mappings that make a clean page dirty" / "a store through a mapping may be unattributed";
+    "zct_removed" "filemap" "mm_filemap_delete_from_page_cache" Watches false "pages that leave the page cache while lent" / "stale data that goes out is not called out";
+    "zct_uring_complete" "io_uring" "io_uring_complete" Watches false "writes through io_uring" / "a write through io_uring may be missed";
+    "zct_uring_submit" "io_uring" "io_uring_submit_req" Watches false "when a write through io_uring begins" / "a write through io_uring may be missed";
     "zct_fork" "sched" "sched_process_fork" Adds false "--follow" / "children are not followed";
     "zct_exit" "sched" "sched_process_exit" Adds false "a pid that was reused is not traced" / "a reused pid is traced too";
     "zct_sys_exit" "raw_syscalls" "sys_exit" Learns true "return; what left a pipe" / "nothing can be traced";

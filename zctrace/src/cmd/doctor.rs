@@ -85,21 +85,20 @@ fn text(report: &Report) -> String {
         }
         (None, None) => {}
     }
-    let _ = writeln!(out, "\n{:<30} {:<9} gives", "probe", "state");
+    let wide = report.probes.iter().map(|p| p.status.name.len()).max().unwrap_or(0);
+    let _ = writeln!(out, "\n{:<wide$} {:<9} gives", "probe", "state");
     for p in &report.probes {
         let state = match p.status.state {
             ProbeState::Attached => "attached",
             ProbeState::Missing => "MISSING",
         };
-        let _ = writeln!(out, "{:<30} {state:<9} {}", p.status.name, p.gives);
+        let _ = writeln!(out, "{:<wide$} {state:<9} {}", p.status.name, p.gives);
         if p.status.state == ProbeState::Missing {
             let why = p.status.reason.as_deref().unwrap_or_default();
             let _ = writeln!(
                 out,
-                "{:<30}   why: {}\n{:<30}   without it: {}",
-                "",
+                "    why: {}\n    without it: {}",
                 crate::text::harmless(why.as_bytes()),
-                "",
                 p.without
             );
         }
@@ -109,8 +108,8 @@ fn text(report: &Report) -> String {
     }
     let _ = writeln!(
         out,
-        "\nNot watched in this version: changes to lent pages (no verdict is ever `clean`), io_uring,\n\
-         MSG_ZEROCOPY, vmsplice, sends by the kernel itself."
+        "\nNot watched in this version: stores through a writable shared mapping that make no event (the verdict is\n\
+         then `unknown`); sends through io_uring, MSG_ZEROCOPY, vmsplice, and by the kernel itself."
     );
     out
 }

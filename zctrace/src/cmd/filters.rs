@@ -10,7 +10,7 @@ use zctrace_common::kernel::op;
 
 use super::Failure;
 use crate::bpf::Options;
-use crate::cli::{ApiName, Filters};
+use crate::cli::{ApiName, Filters, Only};
 use crate::model::Shown;
 use crate::select;
 use crate::source::Asked;
@@ -65,8 +65,12 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     let mut shown = Shown {
         peer: filters.peer.map(|ip| ip.to_canonical()),
         min_gap_ns: filters.min_gap.map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
+        only_mutated: filters.only == Some(Only::Mutated),
         ..Shown::default()
     };
+    if shown.only_mutated {
+        words.push("only=mutated".into());
+    }
     if let Some(peer) = filters.peer {
         words.push(format!("peer={peer}"));
     }

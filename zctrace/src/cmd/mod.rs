@@ -8,6 +8,7 @@ mod child;
 mod demo;
 #[cfg(feature = "live")]
 mod doctor;
+mod explain;
 #[cfg(feature = "live")]
 mod filters;
 #[cfg(feature = "live")]
@@ -97,6 +98,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         None => live::run(&cli.live),
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Exec(args)) => child::exec(&args),
@@ -108,6 +110,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
 fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
         _ => Err(Failure::cannot("this zctrace was built without live tracing (cargo feature `live`)")),
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     Ok(if found { Exit::Found } else { Exit::Done })
 }
 
-fn colours() -> bool {
+pub(super) fn colours() -> bool {
     use std::io::IsTerminal as _;
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ledger::{Close, Ledger};
+use super::witness::Clue;
 use crate::model::{Reason, ReleasedBy, TransferId};
 
 /// A file, as frags show it.
@@ -112,8 +113,10 @@ impl Dgram {
     pub(super) fn begin(&mut self, s: Sent, ledger: &mut Ledger) -> u64 {
         self.next += 1;
         let handle = self.next;
-        let running = self.in_call.iter().filter_map(|h| self.holds.get(h));
-        let rivals: BTreeSet<u64> = running
+        // Where calls ran at once, what is left of them may be taken for this one's.
+        let others = self.in_call.iter().chain(self.groups.values().flatten());
+        let rivals: BTreeSet<u64> = others
+            .filter_map(|h| self.holds.get(h))
             .filter(|h| {
                 h.call != s.call && h.file == s.file && h.range.0 < s.range.1 && h.range.1 > s.range.0
             })
@@ -233,7 +236,15 @@ impl Dgram {
         if hold.file != s.file {
             return false;
         }
-        let taken: Vec<_> = rest.iter().flat_map(|(a, b)| cut(&mut hold.unsent, *a, *b)).collect();
+        // Packets show the bytes of a call in order: what lies further on is somebody else's.
+        let mut taken = Vec::new();
+        for (a, b) in rest.iter() {
+            if let Some((next, _)) = hold.unsent.first().copied()
+                && (*a..*b).contains(&next)
+            {
+                taken.extend(cut(&mut hold.unsent, next, *b));
+            }
+        }
         if taken.is_empty() {
             return false;
         }
@@ -243,6 +254,8 @@ impl Dgram {
         if hold.unsent.is_empty() {
             self.waiting.remove(&(hold.file, handle));
         }
+        ledger.touch(hold.id);
+        ledger.clue(hold.id, Clue::Head(s.head));
         if hold.heads.insert(s.head) {
             self.by_head.entry(s.head).or_default().push(handle);
         }
@@ -282,6 +295,7 @@ impl Dgram {
         }
         for handle in self.by_head.remove(&head).unwrap_or_default() {
             if let Some(hold) = self.holds.get_mut(&handle) {
+                ledger.touch(hold.id);
                 hold.heads.remove(&head);
                 hold.last = hold.last.max(Some(close));
             }
@@ -297,6 +311,7 @@ impl Dgram {
         let handles: Vec<u64> = self.holds.keys().copied().collect();
         for handle in handles {
             if let Some(hold) = self.holds.get_mut(&handle) {
+                ledger.touch(hold.id);
                 if !hold.unsent.is_empty() && !hold.in_call {
                     hold.last = hold.last.max(Some(close));
                     // Its packet may have been taken for another call's.

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use zctrace_common::user::loss;
 
+use super::changes::Changes;
+use super::names::Names;
 use super::verdict;
+use super::witness::{Clue, Witness};
 use crate::model::{Fact, Reason, ReleasedBy, Transfer, TransferId};
 
 /// The end of one hold.
@@ -35,6 +38,9 @@ struct Open {
     /// Calls that handed its pages on returned then: only now are they known to be elsewhere.
     not_before: Option<u64>,
     free_missed: bool,
+    last_retransmit: Option<u64>,
+    /// Changes from then on are none to this transfer.
+    until: u64,
 }
 
 /// Every transfer that has not been stated yet.
@@ -43,22 +49,65 @@ pub(super) struct Ledger {
     open: BTreeMap<TransferId, Open>,
     /// By the time from which it can be stated.
     pending: BTreeMap<(u64, TransferId), Open>,
+    /// Somebody wants to know what one of them depends on.
+    pub(super) witness: Option<Box<Witness>>,
+}
+
+fn touch(witness: &mut Option<Box<Witness>>, id: TransferId) {
+    if let Some(w) = witness.as_mut().filter(|w| w.id == id) {
+        w.touched = true;
+    }
 }
 
 impl Ledger {
+    /// The event of now matters to this transfer.
+    pub(super) fn touch(&mut self, id: TransferId) {
+        touch(&mut self.witness, id);
+    }
+
+    /// An earlier event turns out to matter to it.
+    pub(super) fn clue(&mut self, id: TransferId, clue: Clue) {
+        if let Some(w) = self.witness.as_mut().filter(|w| w.id == id) {
+            w.clues.insert(clue);
+        }
+    }
+
+    fn find(&mut self, id: TransferId) -> Option<&mut Open> {
+        self.touch(id);
+        self.open.get_mut(&id)
+    }
+
     pub(super) fn open(&mut self, t: Transfer, cgroup: u64) {
-        let open =
-            Open { cgroup, returned: false, holds: 0, last: None, not_before: None, free_missed: false, t };
+        self.touch(t.id);
+        let open = Open {
+            cgroup,
+            returned: false,
+            holds: 0,
+            last: None,
+            not_before: None,
+            free_missed: false,
+            last_retransmit: None,
+            until: u64::MAX,
+            t,
+        };
         self.open.insert(open.t.id, open);
     }
 
     /// The call turned out to move nothing.
-    pub(super) fn forget(&mut self, id: TransferId) {
-        self.open.remove(&id);
+    pub(super) fn forget(&mut self, id: TransferId) -> Option<Transfer> {
+        self.open.remove(&id).map(|o| o.t)
+    }
+
+    /// Bytes of it went out again.
+    pub(super) fn retransmitted(&mut self, id: TransferId, at: u64) {
+        if let Some(o) = self.find(id) {
+            o.t.retransmits = o.t.retransmits.saturating_add(1);
+            o.last_retransmit = Some(at);
+        }
     }
 
     pub(super) fn get(&mut self, id: TransferId) -> Option<&mut Transfer> {
-        self.open.get_mut(&id).map(|o| &mut o.t)
+        self.find(id).map(|o| &mut o.t)
     }
 
     pub(super) fn reason(&mut self, id: TransferId, reason: Reason) {
@@ -68,20 +117,21 @@ impl Ledger {
     }
 
     pub(super) fn hold(&mut self, id: TransferId) {
-        if let Some(o) = self.open.get_mut(&id) {
+        if let Some(o) = self.find(id) {
             o.holds += 1;
         }
     }
 
     /// A hold that never was.
     pub(super) fn unhold(&mut self, id: TransferId) {
-        if let Some(o) = self.open.get_mut(&id) {
+        if let Some(o) = self.find(id) {
             o.holds = o.holds.saturating_sub(1);
         }
     }
 
     pub(super) fn close(&mut self, id: TransferId, close: Close) {
-        if let Some(o) = self.open.get_mut(&id) {
+        self.clue(id, Clue::Time(close.at));
+        if let Some(o) = self.find(id) {
             o.holds = o.holds.saturating_sub(1);
             o.last = o.last.max(Some(close));
         }
@@ -90,7 +140,7 @@ impl Ledger {
 
     /// As [`Self::close`], for a hold of a pipe.
     pub(super) fn drain(&mut self, id: TransferId, drain: Drain) {
-        let Some(o) = self.open.get_mut(&id) else {
+        let Some(o) = self.find(id) else {
             return;
         };
         if let Some(by) = drain.by {
@@ -104,7 +154,7 @@ impl Ledger {
 
     /// The call that opened it returned.
     pub(super) fn returned(&mut self, id: TransferId, at: u64) {
-        if let Some(o) = self.open.get_mut(&id) {
+        if let Some(o) = self.find(id) {
             o.returned = true;
         }
         self.moved_on(id, at);
@@ -112,7 +162,7 @@ impl Ledger {
 
     /// A call that moved it on returned.
     pub(super) fn moved_on(&mut self, id: TransferId, at: u64) {
-        if let Some(o) = self.open.get_mut(&id) {
+        if let Some(o) = self.find(id) {
             o.t.return_ns = o.t.return_ns.max(Some(at));
         }
     }
@@ -128,6 +178,7 @@ impl Ledger {
             o.t.release_ns = release;
             o.t.released_by = release.map(|_| o.last.map_or(ReleasedBy::PipeDrained, |c| c.by));
             let at = release.max(o.t.return_ns).unwrap_or(o.t.submit_ns);
+            o.until = release.unwrap_or(at);
             self.pending.insert((at, id), o);
         }
     }
@@ -141,10 +192,12 @@ impl Ledger {
         let reason = match what {
             loss::LEARN_MISS => Reason::ProbeSkipped,
             loss::MAP_FULL => Reason::MapFull,
+            loss::WATCH_MISS => Reason::WatchSkipped,
             loss::FREE_MISS => {
                 // Can only make a window seem too long; matters if it never closes.
                 for o in self.open.values_mut().filter(|o| o.t.submit_ns <= to) {
                     o.free_missed = true;
+                    touch(&mut self.witness, o.t.id);
                 }
                 return;
             }
@@ -155,6 +208,7 @@ impl Ledger {
             self.pending.range_mut((from, TransferId::MIN)..).map(|(_, o)| o).filter(|o| o.t.submit_ns <= to);
         for o in open.chain(pending) {
             doubt(&mut o.t, reason);
+            touch(&mut self.witness, o.t.id);
         }
     }
 
@@ -162,21 +216,19 @@ impl Ledger {
     pub(super) fn doubt_all(&mut self, reason: Reason) {
         for o in self.open.values_mut().chain(self.pending.values_mut()) {
             doubt(&mut o.t, reason);
+            touch(&mut self.witness, o.t.id);
         }
     }
 
-    /// States what was over by `at`.
-    pub(super) fn checkpoint(
-        &mut self,
-        at: u64,
-        name: &mut dyn FnMut(&mut Transfer, u64),
-        out: &mut Vec<Fact>,
-    ) {
-        while let Some(first) = self.pending.first_entry() {
-            if first.key().0 > at {
-                break;
+    /// States what was over by `at`, unless a call may still be changing its bytes.
+    pub(super) fn checkpoint(&mut self, at: u64, changes: &mut Changes, names: &Names, out: &mut Vec<Fact>) {
+        let later = self.pending.split_off(&(at.saturating_add(1), TransferId::MIN));
+        for (key, o) in std::mem::replace(&mut self.pending, later) {
+            if changes.waits_for(&o.t, o.until, at) {
+                self.pending.insert(key, o);
+            } else {
+                state(o, at, changes, names, out);
             }
-            state(first.remove(), name, out);
         }
     }
 
@@ -184,14 +236,16 @@ impl Ledger {
     pub(super) fn finish(
         &mut self,
         cut: bool,
-        name: &mut dyn FnMut(&mut Transfer, u64),
+        at: u64,
+        changes: &mut Changes,
+        names: &Names,
         out: &mut Vec<Fact>,
     ) {
         for (_, mut o) in std::mem::take(&mut self.pending) {
             if cut {
                 doubt(&mut o.t, Reason::RecordingCut);
             }
-            state(o, name, out);
+            state(o, at, changes, names, out);
         }
         let mut rest: Vec<Open> = std::mem::take(&mut self.open).into_values().collect();
         rest.sort_by_key(|o| (o.t.submit_ns, o.t.id));
@@ -202,7 +256,7 @@ impl Ledger {
             if o.free_missed {
                 doubt(&mut o.t, Reason::FreeMissed);
             }
-            state(o, name, out);
+            state(o, at, changes, names, out);
         }
     }
 }
@@ -214,8 +268,9 @@ fn doubt(t: &mut Transfer, reason: Reason) {
     }
 }
 
-fn state(mut o: Open, name: &mut dyn FnMut(&mut Transfer, u64), out: &mut Vec<Fact>) {
-    name(&mut o.t, o.cgroup);
-    verdict::conclude(&mut o.t);
+fn state(mut o: Open, at: u64, changes: &mut Changes, names: &Names, out: &mut Vec<Fact>) {
+    o.t.cgroup = names.cgroup_of(o.cgroup);
+    verdict::conclude(&mut o.t, o.until, o.last_retransmit, at, changes);
+    changes.stated(&o.t);
     out.push(Fact::Transfer(Box::new(o.t)));
 }

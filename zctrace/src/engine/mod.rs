@@ -5,15 +5,18 @@
 //! over; [`stream`], [`dgram`] and [`pipe`] know the three kinds of holders. Engine functions are
 //! total: an event that fits nothing is counted.
 
+mod changes;
 mod dgram;
 mod ledger;
 mod moves;
 mod names;
 mod ops;
 mod pipe;
+pub mod rules;
 mod seq;
 mod stream;
 mod verdict;
+mod witness;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,13 +28,15 @@ use zctrace_common::kernel::{
 };
 use zctrace_common::user::{Loss, loss};
 
+use self::changes::Changes;
 use self::dgram::Dgram;
 use self::ledger::{Close, Drain, Ledger};
 use self::names::Names;
 use self::pipe::{PipeState, Position};
 use self::stream::{Freed, Stream};
+pub use self::witness::Clue;
 use crate::event::Event;
-use crate::model::{Fact, LossLine, LossWhat, Reason, ReleasedBy, SockRef};
+use crate::model::{Fact, LossLine, LossWhat, ProbeState, ProbeStatus, Reason, ReleasedBy, SockRef};
 
 /// How a socket keeps track of bytes.
 #[derive(Debug)]
@@ -87,9 +92,20 @@ pub struct Engine {
     calls: BTreeMap<u64, ops::Call>,
     /// The last time up to which frames were lost.
     lossy_until: u64,
+    changes: Changes,
+    /// Time of the last event.
+    now: u64,
     stats: Stats,
     stopped: bool,
 }
+
+/// Probes without which a change could be missed.
+pub const WATCHES: [&str; 4] = [
+    "writeback:writeback_dirty_folio",
+    "filemap:mm_filemap_delete_from_page_cache",
+    "io_uring:io_uring_submit_req",
+    "io_uring:io_uring_complete",
+];
 
 impl Engine {
     /// An engine that has seen nothing.
@@ -114,14 +130,26 @@ impl Engine {
     /// have ended.
     #[must_use]
     pub fn remembered(&self) -> usize {
-        self.socks.len() + self.heads.len() + self.pipes.len() + self.calls.len()
+        self.socks.len() + self.heads.len() + self.pipes.len() + self.calls.len() + self.changes.len()
     }
 
     /// Takes one event, in the order of time; appends what follows from it.
     pub fn push(&mut self, header: &Header, event: &Event, out: &mut Vec<Fact>) {
         let at = header.ts;
+        self.now = at;
         match event {
-            Event::Start(info) => out.push(Fact::Trace(info.clone())),
+            Event::Start(info) => {
+                let watches =
+                    |p: &ProbeStatus| WATCHES.contains(&p.name.as_str()) && p.state == ProbeState::Attached;
+                self.changes.watching = info.probes.iter().filter(|p| watches(p)).count() == WATCHES.len();
+                out.push(Fact::Trace(info.clone()));
+            }
+            Event::ChangeEnter(c) => self.changes.enter(at, c),
+            Event::ChangeExit(c) => self.changes.exit(at, header.task, c),
+            Event::Dirtied(d) => self.changes.dirtied(header, d),
+            Event::Removed(r) => self.changes.removed(header, r),
+            Event::Mapped(m) => self.changes.mapped(at, m),
+            Event::Running(all, more) => self.changes.running(at, all, *more),
             Event::OpEnter(e) => self.op_enter(header, e),
             Event::OpExit(e) => self.op_exit(header, e),
             Event::Sock(s) => self.sock(at, s),
@@ -145,7 +173,7 @@ impl Engine {
             }
             Event::Retransmit(r) => {
                 if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&r.sock) {
-                    s.retransmit(r.seq, r.end, &mut self.ledger);
+                    s.retransmit(r.seq, r.end, at, &mut self.ledger);
                 }
             }
             Event::Extent(x) => {
@@ -172,7 +200,7 @@ impl Engine {
                 self.stats.lost = Some(s.lost);
                 self.stopped = true;
                 self.checkpoint(at, out);
-                self.end(false, out);
+                self.end(false, at, out);
             }
         }
     }
@@ -180,18 +208,19 @@ impl Engine {
     /// The stream of events has ended.
     pub fn finish(&mut self, out: &mut Vec<Fact>) {
         if !self.stopped {
-            self.end(true, out);
+            self.end(true, self.now, out);
         }
     }
 
-    fn end(&mut self, cut: bool, out: &mut Vec<Fact>) {
-        let names = &self.names;
-        self.ledger.finish(cut, &mut |t, cgroup| t.cgroup = names.cgroup_of(cgroup), out);
+    fn end(&mut self, cut: bool, at: u64, out: &mut Vec<Fact>) {
+        self.ledger.finish(cut, at, &mut self.changes, &self.names, out);
+        self.changes.state(out);
     }
 
     fn checkpoint(&mut self, at: u64, out: &mut Vec<Fact>) {
-        let names = &self.names;
-        self.ledger.checkpoint(at, &mut |t, cgroup| t.cgroup = names.cgroup_of(cgroup), out);
+        self.changes.checkpoint(at);
+        self.ledger.checkpoint(at, &mut self.changes, &self.names, out);
+        self.changes.state(out);
     }
 
     fn loss(&mut self, at: u64, l: &Loss, out: &mut Vec<Fact>) {
@@ -199,16 +228,12 @@ impl Engine {
         if l.what == loss::RING {
             self.lossy_until = self.lossy_until.max(at);
             self.pipes.values_mut().for_each(|p| p.lossy = true);
+            self.changes.lossy(l.from_ns);
         }
         if l.records == 0 {
             return;
         }
-        let what = match l.what {
-            loss::LEARN_MISS => LossWhat::LearnMiss,
-            loss::FREE_MISS => LossWhat::FreeMiss,
-            loss::MAP_FULL => LossWhat::MapFull,
-            _ => LossWhat::Ring,
-        };
+        let what = LossWhat::of(l.what);
         let cpu = (l.cpu != USER_CPU).then_some(l.cpu);
         out.push(Fact::Loss(LossLine { what, cpu, from_ns: l.from_ns, to_ns: at, records: l.records }));
     }
@@ -279,7 +304,7 @@ impl Engine {
         };
         state.end = state.start.saturating_add(u64::from(h.len));
         if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&state.sock) {
-            s.grow_head(h.head, state.start, state.end);
+            s.grow_head(h.head, state.start, state.end, &mut self.ledger);
         }
     }
 
@@ -357,7 +382,10 @@ impl Engine {
             return;
         };
         match (&mut sock.kind, e.why) {
-            (Kind::Stream(s), sock_end::RESET) => s.reset = true,
+            (Kind::Stream(s), sock_end::RESET) => {
+                s.reset = true;
+                s.concerns(0, u64::MAX, &mut self.ledger);
+            }
             (Kind::Stream(s), why) => {
                 if why == sock_end::CLOSE {
                     s.ack(e.snd_una, at, &mut self.ledger);

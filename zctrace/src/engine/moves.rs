@@ -13,6 +13,7 @@ use super::ledger::Drain;
 use super::ops::Call;
 use super::pipe::{Position, Segment};
 use super::seq::low;
+use super::witness::Clue;
 use super::{Engine, Kind};
 use crate::model::{Reason, ReleasedBy};
 
@@ -38,7 +39,7 @@ impl Engine {
                 let to = Position { slot: pipe.slot(e.src_head), off: 0 };
                 for segment in pipe.between(from, to) {
                     if let Some(t) = self.ledger.get(segment.id) {
-                        let file = (t.file.dev, t.file.ino);
+                        let file = (t.file.id.dev, t.file.id.ino);
                         let range = (segment.start, segment.end);
                         let handle =
                             d.begin(Sent { id: segment.id, call: call.id, file, range }, &mut self.ledger);
@@ -87,6 +88,9 @@ impl Engine {
         }
         if moved == 0 {
             segments.clear();
+        }
+        for s in &segments {
+            self.ledger.clue(s.id, Clue::Call(call.id));
         }
         match e.dst_kind {
             end::SOCK => self.moved_to_sock(call, x, (moved, strangers), &segments, at),
@@ -144,6 +148,10 @@ impl Engine {
                 let mut seq = call.start;
                 for s in segments {
                     let (a, b) = if exact { (seq, seq + (s.end - s.start)) } else { (call.start, end) };
+                    if exact {
+                        let (sock, seq) = (call.enter.dst, low(a));
+                        self.ledger.clue(s.id, Clue::Place { sock, seq, len: b - a, off: s.start });
+                    }
                     stream.add(s.id, a, b, at, &mut self.ledger);
                     seq = b;
                 }
@@ -168,7 +176,7 @@ impl Engine {
                     if start < s.end
                         && let Some(t) = self.ledger.get(s.id)
                     {
-                        let file = (t.file.dev, t.file.ino);
+                        let file = (t.file.id.dev, t.file.id.ino);
                         let sent = Sent { id: s.id, call: call.id, file, range: (start, s.end) };
                         d.add(sent, at, &mut self.ledger);
                     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use zctrace_common::kernel::{Path, Sock, family};
 
-use crate::model::{FileRef, SockAddr, SockRef};
+use crate::model::{FileId, FileRef, SockAddr, SockRef};
 
 /// Names seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    paths: HashMap<(u32, u64), Arc<[u8]>>,
+    paths: HashMap<FileId, Arc<[u8]>>,
     cgroups: HashMap<u64, Arc<str>>,
 }
 
@@ -25,7 +25,8 @@ impl Names {
             path.push(b'/');
             path.extend_from_slice(name);
         }
-        self.paths.insert((p.dev, p.ino), path.into());
+        let id = FileId { dev: p.dev, ino: p.ino, generation: p.generation };
+        self.paths.insert(id, path.into());
     }
 
     pub(super) fn cgroup(&mut self, id: u64, path: &str) {
@@ -36,8 +37,8 @@ impl Names {
         self.cgroups.get(&id).cloned()
     }
 
-    pub(super) fn file(&self, dev: u32, ino: u64) -> FileRef {
-        FileRef { dev, ino, path: self.paths.get(&(dev, ino)).cloned() }
+    pub(super) fn file(&self, id: FileId) -> FileRef {
+        FileRef { id, path: self.paths.get(&id).cloned() }
     }
 }
 

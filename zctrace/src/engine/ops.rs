@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use zctrace_common::frame::Header;
-use zctrace_common::kernel::{OpEnter, OpExit, end, op, op_flag};
+use zctrace_common::kernel::{OpEnter, OpExit, end, op, op_flag, watch};
 
 use super::dgram::Sent;
 use super::ledger::{Close, Drain};
 use super::pipe::{Position, Segment};
 use super::seq::low;
+use super::witness::Clue;
 use super::{Engine, Kind};
-use crate::model::{Api, Outcome, Reason, ReleasedBy, Transfer, TransferId, Verdict};
+use crate::model::{Api, FileId, Outcome, Reason, ReleasedBy, Transfer, TransferId, Verdict};
 
 /// A call that has not returned yet.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Call {
     }
 }
 
-fn trimmed(comm: &[u8; 16]) -> Arc<[u8]> {
+pub(super) fn trimmed(comm: &[u8; 16]) -> Arc<[u8]> {
     comm.split(|b| *b == 0).next().unwrap_or_default().into()
 }
 
@@ -53,7 +54,19 @@ impl Engine {
         }
         let mut call = Call { enter: *e, id, entered: header.ts, start: 0, handles: Vec::new() };
         if call.opens() {
-            self.ledger.open(self.transfer(header, e, id), e.cgroup);
+            let t = self.transfer(header, e, id);
+            self.changes.lent(&t);
+            self.ledger.open(t, e.cgroup);
+            for (bit, reason) in [
+                (watch::MAPPED, Reason::WritableMapping),
+                (watch::BUSY, Reason::FileBusy),
+                (watch::FULL, Reason::FileUnwatched),
+                (watch::BELOW, Reason::FileStacked),
+            ] {
+                if e.watch & bit != 0 {
+                    self.ledger.reason(id, reason);
+                }
+            }
         }
         if e.dst_kind == end::SOCK
             && let Some(sock) = self.socks.get(&e.dst)
@@ -134,7 +147,7 @@ impl Engine {
             tid,
             comm: trimmed(&e.comm),
             cgroup: None,
-            file: self.names.file(e.dev, e.ino),
+            file: self.names.file(FileId { dev: e.dev, ino: e.ino, generation: e.generation }),
             offset: e.src_pos,
             requested: e.count,
             bytes: 0,
@@ -151,6 +164,8 @@ impl Engine {
             outcome: Outcome::Held,
             verdict: Verdict::Unknown,
             reasons: Vec::new(),
+            rules: Vec::new(),
+            mutations: Vec::new(),
         }
     }
 
@@ -244,6 +259,11 @@ impl Engine {
             match self.socks.get_mut(&e.dst).map(|s| &mut s.kind) {
                 Some(Kind::Stream(s)) => {
                     let end = (moved > 0).then(|| s.seq(low(x.dst_pos)));
+                    if end == Some(call.start + moved) {
+                        let place =
+                            Clue::Place { sock: e.dst, seq: low(e.dst_pos), len: moved, off: e.src_pos };
+                        self.ledger.clue(id, place);
+                    }
                     // Never less than what the call says it wrote.
                     let end = end.map(|seq| seq.max(call.start + moved));
                     s.end(id, call.start, end, at, &mut self.ledger);
@@ -265,7 +285,9 @@ impl Engine {
             pipe.end(id, call.start, last, moved, at, &mut self.ledger);
         }
         if moved == 0 {
-            self.ledger.forget(id);
+            if let Some(t) = self.ledger.forget(id) {
+                self.changes.stated(&t);
+            }
         } else {
             self.ledger.settle(id);
         }

@@ -241,6 +241,13 @@ impl PipeState {
     /// Everything before `tail` has left the pipe.
     pub(super) fn drained(&mut self, tail: u64, drain: Drain, ledger: &mut Ledger) {
         if tail > self.tail {
+            if ledger.witness.is_some() {
+                let reached = self
+                    .runs
+                    .iter()
+                    .filter(|((first, _), r)| *first < tail && r.last.is_none_or(|last| last > self.tail));
+                reached.for_each(|((_, id), _)| ledger.touch(*id));
+            }
             self.tail = tail;
             for (_, run) in self.runs.range_mut(..(tail, TransferId::MIN)).filter(|(_, r)| r.last.is_none()) {
                 run.went = Some(drain);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ledger::{Close, Ledger};
 use super::seq::Unwrap;
+use super::witness::Clue;
 use crate::model::{Reason, ReleasedBy, TransferId};
 
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Freed {
 /// A freed head, kept while a call runs that may turn out to have moved bytes into it.
 #[derive(Clone, Copy, Debug)]
 struct Recent {
+    /// 0: it is not about a head.
+    head: u64,
     start: u64,
     end: u64,
     close: Close,
@@ -156,6 +159,8 @@ impl Stream {
         let mut last_free = None;
         for freed in self.recent.iter().filter(|r| r.start < end && r.end > start) {
             last_free = last_free.max(Some(freed.close));
+            ledger.clue(id, Clue::Head(freed.head));
+            ledger.clue(id, Clue::Time(freed.close.at));
             if let Some(reason) = freed.reason {
                 ledger.reason(id, reason);
             }
@@ -167,7 +172,13 @@ impl Stream {
             ledger.hold(id);
         }
         let seen = self.heads.range((start.saturating_sub(self.longest_head), 0)..(end, 0));
-        let first = seen.filter(|(_, (head_end, _))| *head_end > start).map(|(_, (_, at))| *at).min();
+        let first = seen
+            .filter(|(_, (head_end, _))| *head_end > start)
+            .map(|((_, head), (_, at))| {
+                ledger.clue(id, Clue::Head(*head));
+                *at
+            })
+            .min();
         if let (Some(at), Some(t)) = (first, ledger.get(id)) {
             t.first_xmit_ns = Some(t.first_xmit_ns.unwrap_or(at).min(at));
         }
@@ -262,6 +273,7 @@ impl Stream {
         if copied <= self.read.to {
             return;
         }
+        self.concerns(self.read.to, copied, ledger);
         let over = self.over();
         self.read.moves(copied, at, self.in_call());
         self.is_over(over, Close { at, by: ReleasedBy::ReceiverRead });
@@ -277,7 +289,7 @@ impl Stream {
         if start >= end {
             return;
         }
-        self.remember(Recent { start, end, close, reason: None });
+        self.remember(Recent { head: 0, start, end, close, reason: None });
         for key in self.running.range(..(end, TransferId::MIN)) {
             if let Some(hold) = self.holds.get_mut(key) {
                 hold.last_free = hold.last_free.max(Some(close));
@@ -299,6 +311,13 @@ impl Stream {
         known.map(|(k, _)| *k).chain(running.copied()).collect()
     }
 
+    /// What happens now is about these bytes.
+    pub(super) fn concerns(&self, start: u64, end: u64, ledger: &mut Ledger) {
+        if ledger.witness.is_some() {
+            self.overlapping(start, end).into_iter().for_each(|(_, id)| ledger.touch(id));
+        }
+    }
+
     /// A head with bytes `[start, end)` was handed to a device.
     pub(super) fn head(&mut self, head: u64, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
         self.heads.insert((start, head), (end, at));
@@ -316,11 +335,12 @@ impl Stream {
     }
 
     /// The head holds up to `end` from now on.
-    pub(super) fn grow_head(&mut self, head: u64, start: u64, end: u64) {
+    pub(super) fn grow_head(&mut self, head: u64, start: u64, end: u64, ledger: &mut Ledger) {
         if let Some((known, _)) = self.heads.get_mut(&(start, head)) {
             *known = end;
         }
         self.longest_head = self.longest_head.max(end - start);
+        self.concerns(start, end, ledger);
     }
 
     /// The head that held `[start, end)` is gone.
@@ -337,7 +357,8 @@ impl Stream {
         if start >= end {
             return;
         }
-        self.remember(Recent { start, end, close, reason });
+        self.remember(Recent { head, start, end, close, reason });
+        self.concerns(start, end, ledger);
         for key in self.overlapping(start, end) {
             if let Some(hold) = self.holds.get_mut(&key) {
                 hold.last_free = hold.last_free.max(Some(close));
@@ -367,6 +388,7 @@ impl Stream {
         if una <= self.acked.to {
             return;
         }
+        self.concerns(self.acked.to, una, ledger);
         let over = self.over();
         self.acked.moves(una, at, self.in_call());
         self.is_over(over, Close { at, by: ReleasedBy::Ack });
@@ -381,12 +403,10 @@ impl Stream {
     }
 
     /// `[start, end)` went out again.
-    pub(super) fn retransmit(&mut self, start: u32, end: u32, ledger: &mut Ledger) {
+    pub(super) fn retransmit(&mut self, start: u32, end: u32, at: u64, ledger: &mut Ledger) {
         let (start, end) = (self.seq.get(start), self.seq.get(end));
         for (_, id) in self.overlapping(start, end) {
-            if let Some(t) = ledger.get(id) {
-                t.retransmits = t.retransmits.saturating_add(1);
-            }
+            ledger.retransmitted(id, at);
         }
     }
 
@@ -396,6 +416,7 @@ impl Stream {
             return;
         }
         self.closed = Some(at);
+        self.concerns(0, u64::MAX, ledger);
         self.unacked.clear();
         let by = if self.reset { ReleasedBy::Reset } else { ReleasedBy::Close };
         let keys: Vec<_> = self.holds.keys().copied().collect();
@@ -421,6 +442,7 @@ impl Stream {
 }
 
 fn note_ack(id: TransferId, at: u64, ledger: &mut Ledger) {
+    ledger.clue(id, Clue::Time(at));
     if let Some(t) = ledger.get(id) {
         t.ack_ns = t.ack_ns.max(Some(at));
     }

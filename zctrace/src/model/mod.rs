@@ -1,12 +1,14 @@
 //! Plain data in the field's words. No I/O, no formatting, no conclusions: the engine fills these,
 //! the sinks read them.
 
+mod mutation;
 mod trace;
 mod transfer;
 
+pub use mutation::{Hit, Mutation, MutationId, MutationKind, Phase, SeenBy};
 pub use trace::{LossLine, LossWhat, ProbeState, ProbeStatus, Shown, TraceInfo};
 pub use transfer::{
-    Api, FileRef, Outcome, Reason, ReleasedBy, SockAddr, SockRef, Transfer, TransferId, Verdict,
+    Api, FileId, FileRef, Outcome, Reason, ReleasedBy, SockAddr, SockRef, Transfer, TransferId, Verdict,
 };
 
 /// What the engine says, in the order it says it.
@@ -16,6 +18,8 @@ pub enum Fact {
     Trace(Box<TraceInfo>),
     /// A transfer's fate is known, or the trace ended with it open.
     Transfer(Box<Transfer>),
+    /// A change that fell into windows: stated after every transfer that it hit.
+    Mutation(Box<Mutation>),
     /// Records that could not be delivered.
     Loss(LossLine),
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use zctrace_common::user::loss;
 
 /// Header of a trace, as stated by the machine that made it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Shown {
     pub peer: Option<IpAddr>,
     /// Shortest gap, nanoseconds; a transfer that is not released has none and is shown.
     pub min_gap_ns: Option<u64>,
+    /// Only those whose bytes could have changed.
+    pub only_mutated: bool,
 }
 
 /// One probe.
@@ -69,8 +72,24 @@ pub enum LossWhat {
     LearnMiss,
     /// A free-watching program recursed and was skipped.
     FreeMiss,
+    /// A program that watches for changes recursed and was skipped.
+    WatchMiss,
     /// A kernel map was full.
     MapFull,
+}
+
+impl LossWhat {
+    /// What `loss::*` of a frame says.
+    #[must_use]
+    pub fn of(what: u32) -> Self {
+        match what {
+            loss::LEARN_MISS => Self::LearnMiss,
+            loss::FREE_MISS => Self::FreeMiss,
+            loss::MAP_FULL => Self::MapFull,
+            loss::WATCH_MISS => Self::WatchMiss,
+            _ => Self::Ring,
+        }
+    }
 }
 
 /// Something the tracer could not deliver.

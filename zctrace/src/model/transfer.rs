@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::MutationId;
+
 /// `cpu` and `seq` of the frame that stated the submit: unique in a trace, the same on every replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransferId {
@@ -101,21 +103,46 @@ pub enum Reason {
     PipeChanged,
     /// An upper-layer protocol (kTLS) hides the pages.
     UpperLayer,
-    /// Nothing watches for mutations in this version.
+    /// Nothing watched for changes: a recording of an older version, or a probe was missing.
     MutationsUnwatched,
+    /// A program that watches for changes was skipped while the window was open.
+    WatchSkipped,
+    /// Somebody could store through a shared mapping without any event.
+    WritableMapping,
+    /// No room to watch the file.
+    FileUnwatched,
+    /// Somebody was already changing the file when the watch began.
+    FileBusy,
+    /// Its pages belong to a file below, or to a device.
+    FileStacked,
+    /// More changes than are kept.
+    ChangesFull,
+    /// A call that began in the window may still be changing the file, or its end was lost.
+    ChangeRunning,
+    /// Still lent when the trace ended: what is not released can still change.
+    StillLent,
     /// A probe that this claim needs is missing.
     ProbeMissing,
     /// The call's return was not seen.
     ReturnMissed,
 }
 
-/// The file whose pages were lent.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileRef {
+/// Which file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
     /// Device, kernel encoding (`major << 20 | minor`).
     pub dev: u32,
     /// Inode number.
     pub ino: u64,
+    /// `inode->i_generation`: a number may be given to another file after a removal.
+    pub generation: u32,
+}
+
+/// The file whose pages were lent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileRef {
+    /// Which.
+    pub id: FileId,
     /// Where it was found, raw bytes, hostile. `None` when no walk succeeded.
     pub path: Option<Arc<[u8]>>,
 }
@@ -198,6 +225,10 @@ pub struct Transfer {
     pub verdict: Verdict,
     /// Why not certain; sorted, without repeats.
     pub reasons: Vec<Reason>,
+    /// Names of the rules that apply, the gravest first.
+    pub rules: Vec<&'static str>,
+    /// What changed in the window.
+    pub mutations: Vec<MutationId>,
 }
 
 impl Transfer {

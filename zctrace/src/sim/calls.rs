@@ -1,9 +1,11 @@
 //! System calls: they begin, move some bytes now and then, and return. In between anything may
 //! happen, frees of what they sent included.
 
-use zctrace_common::kernel::{OpEnter, OpExit, end, kind, op, op_flag, pipe_why};
+use zctrace_common::kernel::{OpEnter, OpExit, end, kind, op, op_flag, pipe_why, watch};
 
+use super::truth::Lent;
 use super::world::{DEV, PAGE, Piece, World, low};
+use super::writer::{FILES, FIRST};
 use crate::model::{ReleasedBy, TransferId};
 
 const EAGAIN: i64 = -11;
@@ -51,7 +53,7 @@ impl World {
             return;
         };
         // Few ranges, so that the same bytes are lent again and again.
-        let ino = self.rng.within(10, 12);
+        let ino = FIRST + self.rng.index(FILES) as u64;
         let off = self.rng.below(4) * 8192 + if self.rng.chance(30) { self.rng.below(PAGE) } else { 0 };
         let file = From::File { ino, off };
         let count =
@@ -107,12 +109,20 @@ impl World {
         let mut body =
             OpEnter { op, count, cgroup: 1, comm: *b"sim\0\0\0\0\0\0\0\0\0\0\0\0\0", ..OpEnter::default() };
         let (mut copies, mut opaque, mut head) = (false, false, 0);
+        let mut lent = None;
         match from {
             From::File { ino, off } => {
                 self.name_file(ino);
                 copies = self.rng.chance(4);
                 body.flags = op_flag::OPENS | if copies { op_flag::COPY_READ } else { 0 };
                 (body.src_kind, body.dev, body.ino, body.src_pos) = (end::FILE, DEV, ino, off);
+                (body.generation, body.watch) = self.watch(ino);
+                lent = Some(Lent {
+                    ino,
+                    generation: body.generation,
+                    off,
+                    mapped: body.watch & watch::MAPPED != 0,
+                });
             }
             From::Pipe(i) => {
                 let pipe = &mut self.pipes[i];
@@ -146,9 +156,9 @@ impl World {
             To::File => body.dst_kind = end::FILE,
         }
         let at = self.stamp();
-        let opened = matches!(from, From::File { .. }).then(|| at.transfer());
-        if let Some(id) = opened {
-            self.book.open(id, at.ts);
+        let opened = lent.map(|_| at.transfer());
+        if let (Some(id), Some(lent)) = (opened, lent) {
+            self.book.open(id, at.ts, lent);
             if self.knobs.races {
                 self.book.late(id);
             }

@@ -1,6 +1,7 @@
 //! How a story reaches the tracer: barriers, frames slightly out of order, frames lost.
 
-use zctrace_common::user::{Checkpoint, Loss, Start, Stop, kind, loss};
+use bytemuck::cast_slice;
+use zctrace_common::user::{Checkpoint, Loss, Running, RunningChange, Start, Stop, kind, loss};
 
 use super::Story;
 use super::rng::Rng;
@@ -38,10 +39,15 @@ impl Story {
         let mut out = Arrived::default();
         let mut from = self.said.first().map_or(0, |s| s.ts.saturating_sub(1));
         let start = Start { mono_ns: from, real_ns: from };
-        let info = br#"{"tool":"sim","kernel":"sim","filters":[],"probes":[]}"#;
+        let info = br#"{"tool":"sim","kernel":"sim","filters":[],"probes":[
+            {"name":"writeback:writeback_dirty_folio","state":"attached"},
+            {"name":"filemap:mm_filemap_delete_from_page_cache","state":"attached"},
+            {"name":"io_uring:io_uring_submit_req","state":"attached"},
+            {"name":"io_uring:io_uring_complete","state":"attached"}]}"#;
         out.frames.push(user_frame(kind::START, 0, from, &start, info));
         let (mut user, mut delivered, mut lost) = (0, 0, 0);
         let mut overtook = 0usize;
+        let mut recount = false;
         let mut rest = self.said.as_slice();
         while !rest.is_empty() {
             let n = usize::try_from(rng.within(1, how.between)).unwrap_or(1).min(rest.len());
@@ -55,8 +61,19 @@ impl Story {
             (rest, overtook) = (after, here + early);
             delivered += kept.len() as u64;
             out.frames.extend(if how.shuffle { shuffled(kept, &mut rng) } else { kept });
+            if std::mem::take(&mut recount) {
+                let running: Vec<RunningChange> = self
+                    .calls
+                    .iter()
+                    .filter(|(_, begin, end)| *begin <= to && to <= *end)
+                    .map(|(r, ..)| *r)
+                    .collect();
+                user += 1;
+                let list = Running { count: u32::try_from(running.len()).unwrap_or(0), more: 0 };
+                out.frames.push(user_frame(kind::RUNNING, user, to, &list, cast_slice(&running)));
+            }
             for (cpu, records) in (0..).zip(gone).filter(|(_, records)| *records > 0) {
-                (lost, user) = (lost + records, user + 1);
+                (lost, user, recount) = (lost + records, user + 1, true);
                 let body = Loss { what: loss::RING, cpu, from_ns: from, records };
                 out.frames.push(user_frame(kind::LOSS, user, to, &body, &[]));
                 out.lossy.push((from, to));

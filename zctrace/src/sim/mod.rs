@@ -2,7 +2,7 @@
 //!
 //! Owns the seeded generator behind the engine's laws: sockets, pipes and files that lend pages to
 //! each other at random, with everything that makes following them hard (partial returns, frees
-//! before the return, fragmentation, coalescing, resets, wrapping counters). The truth is kept by
+//! before the return, fragmentation, coalescing, resets, wrapping counters, writers). The truth is kept by
 //! reference counts on pages, never derived from the frames.
 //!
 //! Deliberately absent: content of files, and anything that the kernel half does not state.
@@ -20,6 +20,7 @@ mod tcp;
 mod truth;
 mod wire;
 mod world;
+mod writer;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub use self::truth::Truth;
 pub use self::wire::Said;
 use self::world::World;
 use crate::model::TransferId;
+use zctrace_common::user::RunningChange;
 
 /// What kind of story.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,8 @@ pub struct Story {
     pub said: Vec<Said>,
     /// The fate of every transfer.
     pub truth: BTreeMap<TransferId, Truth>,
+    /// Calls that were said to change a file: what the list says of each, when it began and ended.
+    pub calls: Vec<(RunningChange, u64, u64)>,
 }
 
 /// The story of this seed.
@@ -60,5 +64,8 @@ pub fn story(seed: u64, knobs: Knobs) -> Story {
     if knobs.wind_up {
         world.wind_up();
     }
-    Story { said: world.wire.said, truth: world.book.close() }
+    let running = world.writers.iter().flatten().filter_map(|w| w.listed(u64::MAX));
+    let mut calls = std::mem::take(&mut world.called);
+    calls.extend(running);
+    Story { said: world.wire.said, truth: world.book.close(), calls }
 }

@@ -2,7 +2,7 @@
 //! itself. Knows nothing of sequence numbers, slots or frames, so it cannot share the engine's
 //! mistakes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{ReleasedBy, TransferId};
 
@@ -23,6 +23,11 @@ pub struct Truth {
     pub late: bool,
     /// More than one way of ending took part, so which one was last is a matter of definition.
     pub mixed: bool,
+    /// Changes to its bytes in its window: when they ended, and the first byte changed.
+    pub changes: BTreeSet<(u64, u64)>,
+    /// A shared writable mapping existed in its window.
+    pub mapped: bool,
+    lent: Lent,
     refs: u64,
     returned: bool,
     last: Option<(u64, ReleasedBy)>,
@@ -30,15 +35,47 @@ pub struct Truth {
     sent: bool,
 }
 
+/// What a transfer lends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lent {
+    pub(super) ino: u64,
+    pub(super) generation: u32,
+    pub(super) off: u64,
+    pub(super) mapped: bool,
+}
+
+/// Bytes that were changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changed {
+    pub(super) ino: u64,
+    pub(super) generation: u32,
+    pub(super) off: u64,
+    /// `u64::MAX`: all that follow.
+    pub(super) len: u64,
+    pub(super) begin: u64,
+    pub(super) end: u64,
+}
+
 /// The truth about every transfer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Book {
     all: BTreeMap<TransferId, Truth>,
+    changes: Vec<Changed>,
+    /// File, generation, when.
+    mappings: Vec<(u64, u32, u64)>,
 }
 
 impl Book {
-    pub(super) fn open(&mut self, id: TransferId, submit_ns: u64) {
-        self.all.insert(id, Truth { submit_ns, ..Truth::default() });
+    pub(super) fn open(&mut self, id: TransferId, submit_ns: u64, lent: Lent) {
+        self.all.insert(id, Truth { submit_ns, lent, mapped: lent.mapped, ..Truth::default() });
+    }
+
+    pub(super) fn changed(&mut self, change: Changed) {
+        self.changes.push(change);
+    }
+
+    pub(super) fn mapped(&mut self, ino: u64, generation: u32, at: u64) {
+        self.mappings.push((ino, generation, at));
     }
 
     /// It moved nothing: no transfer.
@@ -112,7 +149,20 @@ impl Book {
         self.with(id, |t| t.late = true);
     }
 
-    pub(super) fn close(self) -> BTreeMap<TransferId, Truth> {
+    pub(super) fn close(mut self) -> BTreeMap<TransferId, Truth> {
+        for t in self.all.values_mut() {
+            let (lent, from) = (t.lent, t.submit_ns);
+            let until = t.release.map_or(u64::MAX, |(at, _)| at);
+            let last = lent.off + t.bytes;
+            for c in self.changes.iter().filter(|c| (c.ino, c.generation) == (lent.ino, lent.generation)) {
+                let bytes = c.off < last && lent.off < c.off.saturating_add(c.len);
+                if bytes && c.end >= from && c.begin < until {
+                    t.changes.insert((c.end, c.off));
+                }
+            }
+            let mapping = |m: &&(u64, u32, u64)| (m.0, m.1) == (lent.ino, lent.generation);
+            t.mapped |= self.mappings.iter().filter(mapping).any(|m| m.2 >= from && m.2 < until);
+        }
         self.all
     }
 

@@ -59,6 +59,11 @@ impl Wire {
         Stamp { cpu: if cpu == 0 { 0 } else { 1 }, seq: self.seq[cpu], ts: self.now }
     }
 
+    /// The time of what was said last.
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
     pub(super) fn put(&mut self, at: Stamp, kind: u16, task: u64, body: &impl Pod) {
         let bytes = frame(kind, at.cpu, at.seq, at.ts, task, body, &[]);
         self.said.push(Said { cpu: at.cpu, ts: at.ts, bytes });

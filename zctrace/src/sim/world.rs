@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytemuck::{Pod, Zeroable};
 use zctrace_common::kernel::{Path, Sock, kind};
+use zctrace_common::user::RunningChange;
 
 use super::Knobs;
 use super::calls::Call;
@@ -13,6 +14,7 @@ use super::rng::Rng;
 use super::tcp::{HeadObject, Tcp};
 use super::truth::Book;
 use super::wire::{Stamp, Wire};
+use super::writer::{FILES, FileObject, WRITERS, Writing};
 use crate::model::TransferId;
 
 pub(super) const PAGE: u64 = 4096;
@@ -50,6 +52,10 @@ pub(super) struct World {
     pub(super) packets: Vec<Packets>,
     pub(super) pipes: Vec<PipeObject>,
     pub(super) heads: BTreeMap<u64, HeadObject>,
+    pub(super) files: Vec<FileObject>,
+    pub(super) writers: Vec<Option<Writing>>,
+    /// Calls of theirs that are over.
+    pub(super) called: Vec<(RunningChange, u64, u64)>,
     named: Vec<u64>,
 }
 
@@ -72,6 +78,9 @@ impl World {
             packets: Vec::new(),
             pipes: Vec::new(),
             heads: BTreeMap::new(),
+            files: vec![FileObject::default(); FILES],
+            writers: vec![None; WRITERS],
+            called: Vec::new(),
             named: Vec::new(),
         }
     }
@@ -121,9 +130,10 @@ impl World {
                 let task = self.rng.index(TASKS);
                 self.finish(task);
             }
-            52..82 => self.tcp_step(),
-            82..91 => self.pipe_step(),
-            _ => self.packet_step(),
+            52..78 => self.tcp_step(),
+            78..86 => self.pipe_step(),
+            86..94 => self.packet_step(),
+            _ => self.writer_step(),
         }
     }
 
@@ -141,5 +151,6 @@ impl World {
         for i in 0..self.packets.len() {
             self.packet_wind_up(i);
         }
+        self.writers_wind_up();
     }
 }

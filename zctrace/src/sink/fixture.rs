@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::{
-    Api, Fact, FileRef, LossLine, LossWhat, Outcome, ProbeState, ProbeStatus, Reason, ReleasedBy, SockAddr,
-    SockRef, TraceInfo, Transfer, TransferId, Verdict,
+    Api, Fact, FileId, FileRef, Hit, LossLine, LossWhat, Mutation, MutationId, MutationKind, Outcome, Phase,
+    ProbeState, ProbeStatus, Reason, ReleasedBy, SeenBy, SockAddr, SockRef, TraceInfo, Transfer, TransferId,
+    Verdict,
 };
 
 /// Nanoseconds of CLOCK_MONOTONIC at which everything here begins.
@@ -21,7 +22,10 @@ pub(super) fn transfer(ms: u64) -> Transfer {
         tid: 4243,
         comm: b"nginx".as_slice().into(),
         cgroup: Some("/system.slice/nginx.service".into()),
-        file: FileRef { dev: (8 << 20) | 1, ino: 12, path: Some(b"/srv/www/site.tar".as_slice().into()) },
+        file: FileRef {
+            id: FileId { dev: (8 << 20) | 1, ino: 12, generation: 7 },
+            path: Some(b"/srv/www/site.tar".as_slice().into()),
+        },
         offset: 4096,
         requested: 1 << 20,
         bytes: 65_536,
@@ -45,6 +49,8 @@ pub(super) fn transfer(ms: u64) -> Transfer {
         released_by: Some(ReleasedBy::ReceiverRead),
         outcome: Outcome::Released,
         verdict: Verdict::Unknown,
+        rules: Vec::new(),
+        mutations: Vec::new(),
         reasons: vec![Reason::MutationsUnwatched],
     }
 }
@@ -55,7 +61,7 @@ pub(super) fn held() -> Transfer {
         api: Api::Splice,
         comm: b"e\x1b[2J\xff".as_slice().into(),
         cgroup: None,
-        file: FileRef { dev: 0x1b, ino: 99, path: None },
+        file: FileRef { id: FileId { dev: 0x1b, ino: 99, generation: 0 }, path: None },
         socket: None,
         first_xmit_ns: None,
         ack_ns: None,
@@ -63,6 +69,24 @@ pub(super) fn held() -> Transfer {
         released_by: None,
         outcome: Outcome::Held,
         ..transfer(0)
+    }
+}
+
+/// A write by a process with a hostile name into the file of [`transfer`].
+pub(super) fn mutation() -> Mutation {
+    Mutation {
+        id: MutationId(1),
+        kind: MutationKind::Write,
+        pid: Some(7),
+        tid: Some(8),
+        comm: b"e\x1b[2J\xff".as_slice().into(),
+        file: transfer(1).file,
+        offset: 5000,
+        len: Some(100),
+        at_ns: START + 1_234_667_890,
+        end_ns: Some(START + 1_234_668_890),
+        seen_by: SeenBy::Syscall,
+        hits: vec![Hit { transfer: TransferId { cpu: 3, seq: 17 }, phase: Phase::InFlight }],
     }
 }
 

@@ -1,7 +1,6 @@
 //! JSON lines, schema 1: mirror types of the model, kept apart from it.
 //!
-//! What is not known is `null`, never 0. Deliberately absent: mutations, for as long as nothing
-//! watches for them.
+//! What is not known is `null`, never 0.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,7 +9,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 use super::summary::{Distribution, Summary};
-use crate::model::{Fact, FileRef, LossLine, ProbeStatus, SockRef, TraceInfo, Transfer};
+use crate::model::{Fact, FileRef, LossLine, Mutation, ProbeStatus, SockRef, TraceInfo, Transfer};
 use crate::text;
 
 /// JSON leaves DEL, C1 and bidi controls as they are; a terminal would act on them. The escapes
@@ -94,7 +93,32 @@ struct TransferLine<'a> {
     outcome: &'static str,
     verdict: &'static str,
     reasons: Vec<&'static str>,
-    mutations: [(); 0],
+    rules: &'a [&'static str],
+    mutations: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct HitObject {
+    transfer: String,
+    phase: &'static str,
+}
+
+#[derive(Serialize)]
+struct MutationLine<'a> {
+    r#type: &'static str,
+    id: String,
+    kind: &'static str,
+    pid: Option<u32>,
+    tid: Option<u32>,
+    comm: Option<Cow<'a, str>>,
+    file: File<'a>,
+    offset: u64,
+    /// `null`: all that follows.
+    len: Option<u64>,
+    at_ns: u64,
+    end_ns: Option<u64>,
+    seen_by: &'static str,
+    hits: Vec<HitObject>,
 }
 
 #[derive(Serialize)]
@@ -142,7 +166,7 @@ fn trace(t: &TraceInfo) -> Trace<'_> {
 }
 
 fn file(f: &FileRef) -> File<'_> {
-    File { dev: text::dev(f.dev), ino: f.ino, path: f.path.as_deref().map(raw) }
+    File { dev: text::dev(f.id.dev), ino: f.id.ino, path: f.path.as_deref().map(raw) }
 }
 
 /// Valid UTF-8 as it is (serde escapes what JSON must); anything else visibly.
@@ -190,7 +214,30 @@ fn transfer(t: &Transfer) -> TransferLine<'_> {
         outcome: text::outcome(t.outcome),
         verdict: text::verdict(t.verdict),
         reasons: t.reasons.iter().map(|r| text::reason(*r).0).collect(),
-        mutations: [],
+        rules: &t.rules,
+        mutations: t.mutations.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn mutation(m: &Mutation) -> MutationLine<'_> {
+    MutationLine {
+        r#type: "mutation",
+        id: m.id.to_string(),
+        kind: text::mutation(m.kind),
+        pid: m.pid,
+        tid: m.tid,
+        comm: m.pid.map(|_| raw(&m.comm)),
+        file: file(&m.file),
+        offset: m.offset,
+        len: m.len,
+        at_ns: m.at_ns,
+        end_ns: m.end_ns,
+        seen_by: text::seen_by(m.seen_by),
+        hits: m
+            .hits
+            .iter()
+            .map(|h| HitObject { transfer: h.transfer.to_string(), phase: text::phase(h.phase) })
+            .collect(),
     }
 }
 
@@ -231,6 +278,7 @@ impl<W: Write> JsonLines<W> {
         match fact {
             Fact::Trace(t) => self.line(&trace(t)),
             Fact::Transfer(t) => self.line(&transfer(t)),
+            Fact::Mutation(m) => self.line(&mutation(m)),
             Fact::Loss(l) => self.line(&loss(l)),
         }
     }

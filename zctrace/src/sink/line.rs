@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::model::{Fact, LossLine, Outcome, Transfer};
+use crate::model::{Fact, LossLine, Mutation, Outcome, Transfer, Verdict};
 use crate::text;
 
 /// Of a line, its end included.
@@ -38,6 +38,7 @@ impl<W: Write> Lines<W> {
                 self.row(["TIME", "PROCESS", "API", "FILE", "OFFSET+BYTES", "PEER", "GAP", "EXPOSED", "END"])
             }
             Fact::Transfer(t) => self.transfer(t),
+            Fact::Mutation(m) => self.mutation(m),
             Fact::Loss(l) => self.loss(l),
         }
     }
@@ -58,6 +59,7 @@ impl<W: Write> Lines<W> {
                 .unwrap_or_else(|| text::family(s.family).into_owned()),
         };
         let end = match t.outcome {
+            _ if t.verdict == Verdict::Mutated => "MUTATED",
             Outcome::Released => t.released_by.map_or("released", text::released_by),
             other => text::outcome(other),
         };
@@ -73,6 +75,23 @@ impl<W: Write> Lines<W> {
             &some(t.exposure_ns()),
             end,
         ])
+    }
+
+    /// After the transfers it hit.
+    fn mutation(&mut self, m: &Mutation) -> io::Result<()> {
+        let who = m
+            .pid
+            .map_or_else(|| "nobody on record".into(), |pid| format!("{}/{pid}", text::harmless(&m.comm)));
+        let path = m.file.path.as_deref().map_or_else(
+            || format!("ino {} on {}", m.file.id.ino, text::dev(m.file.id.dev)),
+            |p| text::harmless(p).into_owned(),
+        );
+        let len = m.len.map_or_else(|| "…".into(), |n| n.to_string());
+        let hits = text::transfers(m.hits.len() as u64);
+        let head = format!("{:>9} {} {} by {who}: ", self.time(m.at_ns), m.id, text::mutation(m.kind));
+        let tail = format!(" {}+{len}, hit {hits}", m.offset);
+        let room = WIDTH.saturating_sub(head.chars().count() + tail.chars().count());
+        writeln!(self.to, "{head}{}{tail}", text::shorten(&path, room.max(8)))
     }
 
     fn loss(&mut self, l: &LossLine) -> io::Result<()> {
@@ -121,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::model::{LossWhat, SockAddr, SockRef};
-    use crate::sink::fixture::{START, held, info, loss, transfer};
+    use crate::sink::fixture::{START, held, info, loss, mutation, transfer};
 
     fn lines(facts: &[Fact]) -> String {
         let mut lines = Lines::new(Vec::new());
@@ -165,6 +184,8 @@ mod tests {
             Fact::Transfer(Box::new(transfer(2))),
             Fact::Transfer(Box::new(wide())),
             Fact::Transfer(Box::new(held())),
+            Fact::Transfer(Box::new(Transfer { verdict: Verdict::Mutated, ..transfer(2) })),
+            Fact::Mutation(Box::new(mutation())),
             loss(LossWhat::Ring, 3),
         ];
         assert_eq!(lines(&facts), "\
@@ -173,6 +194,8 @@ MISSING probe tcp:tcp_probe: not in this kernel
  1.234567 nginx/4242     sendfile /srv/www/site.tar        4096+65536 192.168.1.7:54321    2.00 ms 1.50 ms receiver_read
 123456.78 kwor…e/4194304 sendfile /srv/w…te-1.2.3.tar 8388…iB+1023KiB [2001:…:90a:b0c]:443  999 µs  899 µs receiver_read
  1.234567 e\\x1…\\xff/4242 splice   ino 99 on 0:27           4096+65536 (pipe)                     -       - held
+ 1.234567 nginx/4242     sendfile /srv/www/site.tar        4096+65536 192.168.1.7:54321    2.00 ms 1.50 ms MUTATED
+ 1.234667 m1 write by e\\x1b[2J\\xff/7: /srv/www/site.tar 5000+100, hit 1 transfer
  0.040000 LOST 3 records: transfers open at that time are `unknown` (since 0.000000)
 ");
     }

@@ -6,10 +6,13 @@
 mod fixture;
 mod jsonl;
 mod line;
+mod record;
 mod report;
+mod story;
 mod summary;
 
 pub use jsonl::JsonLines;
 pub use line::Lines;
 pub use report::{Style, report};
+pub use story::{Story, hit, mutation, rule, rules};
 pub use summary::{Distribution, Group, Summary, summary_line};

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::summary::{Distribution, FILES, Group, Summary};
-use crate::model::{Reason, SockAddr, Transfer};
+use crate::model::{SockAddr, Transfer, Verdict};
 use crate::text;
 
 const WIDTH: usize = 80;
@@ -33,10 +33,10 @@ impl Style {
             Self::Colours => format!("\x1b[{code}m{s}\x1b[0m"),
         }
     }
-    fn red(self, s: &str) -> String {
+    pub(super) fn red(self, s: &str) -> String {
         self.with("1;31", s)
     }
-    fn bold(self, s: &str) -> String {
+    pub(super) fn bold(self, s: &str) -> String {
         self.with("1", s)
     }
 }
@@ -58,20 +58,21 @@ pub fn report(to: &mut impl Write, s: &Summary, style: impl Into<Style>) -> io::
         );
     }
     distributions(to, s, style)?;
+    mutations(to, s, style)?;
     held(to, s, style)?;
     worst(to, s, style)?;
     files(to, s, style)
 }
 
 /// Breaks at spaces; lines after the first are indented like what follows `first`.
-fn wrapped(to: &mut impl Write, first: &str, rest: &str) -> io::Result<()> {
+pub(super) fn wrapped(to: &mut impl Write, first: &str, rest: &str) -> io::Result<()> {
     for line in fold(first, rest) {
         writeln!(to, "{line}")?;
     }
     Ok(())
 }
 
-fn fold(first: &str, rest: &str) -> Vec<String> {
+pub(super) fn fold(first: &str, rest: &str) -> Vec<String> {
     let indent = first.chars().count();
     let mut lines = Vec::new();
     let mut line = first.to_owned();
@@ -123,7 +124,19 @@ fn findings(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     }
     if s.mutated() > 0 {
         let count = style.red(&format!("MUTATED  {:>9}", s.mutated()));
-        writeln!(to, "  {count}   their bytes could have changed while they were lent")?;
+        writeln!(to, "  {count}   their bytes could have changed while they were lent:")?;
+        rules(to, s, Verdict::Mutated)?;
+    }
+    if s.clean() > 0 {
+        writeln!(to, "  clean    {:>9}   no change to their bytes while they were lent", s.clean())?;
+        rules(to, s, Verdict::Clean)?;
+    }
+    if s.unsure() > 0 {
+        writeln!(to, "  unsure   {:>9}   whether their bytes changed is not known:", s.unsure())?;
+        for (reason, n) in &s.reasons {
+            wrapped(to, &format!("           {n:>9}     "), text::reason(*reason).1)?;
+        }
+        rules(to, s, Verdict::Unknown)?;
     }
     let by: Vec<String> =
         s.released_by.iter().map(|(by, n)| format!("{n} {}", text::released_by(*by))).collect();
@@ -134,14 +147,15 @@ fn findings(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     }
     if s.unknown() > 0 {
         let count = style.red(&format!("unknown  {:>9}", s.unknown()));
-        writeln!(to, "  {count}   whether they were released is not known:")?;
-        for (reason, n) in s.reasons.iter().filter(|(r, _)| **r != Reason::MutationsUnwatched) {
-            wrapped(to, &format!("           {n:>9}     "), text::reason(*reason).1)?;
-        }
+        writeln!(to, "  {count}   whether they were released is not known")?;
     }
-    if s.reasons.contains_key(&Reason::MutationsUnwatched) {
-        let why = text::reason(Reason::MutationsUnwatched).1;
-        wrapped(to, "  ", &format!("No verdict on the bytes: {why}."))?;
+    Ok(())
+}
+
+/// What `zctrace explain --rule NAME` says more of.
+fn rules(to: &mut impl Write, s: &Summary, verdict: Verdict) -> io::Result<()> {
+    for ((_, rule), n) in s.rules.iter().filter(|((v, _), _)| *v == verdict) {
+        writeln!(to, "           {n:>9}     {rule}")?;
     }
     Ok(())
 }
@@ -199,6 +213,29 @@ fn peer(t: &Transfer) -> String {
 fn who(to: &mut impl Write, first: &str, t: &Transfer, last: &str) -> io::Result<()> {
     let (file, peer) = (text::shorten(&text::file(&t.file), 28), text::shorten(&peer(t), 21));
     writeln!(to, "  {first:>9}  {file:<28}  {peer:<21}  {last}")
+}
+
+fn mutations(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
+    if s.mutations.is_empty() {
+        return Ok(());
+    }
+    writeln!(to, "\n{}", style.bold("First changes to lent bytes: who, how, file, range, transfers hit"))?;
+    for m in &s.mutations {
+        let who = match m.pid {
+            Some(pid) => format!("{}/{pid}", text::harmless(&m.comm)),
+            None => "nobody on record".into(),
+        };
+        let len = m.len.map_or_else(|| "…".into(), |n| n.to_string());
+        let (who, file) = (text::shorten(&who, 20), text::shorten(&text::file(&m.file), 20));
+        let range = text::shorten(&format!("{}+{len}", m.offset), 14);
+        writeln!(
+            to,
+            "  {who:<20} {:<13} {file:<20} {range:<14} {:>5}",
+            text::mutation(m.kind),
+            m.hits.len()
+        )?;
+    }
+    Ok(())
 }
 
 fn held(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 
-use crate::model::{Api, Fact, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict};
+use crate::model::{
+    Api, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict,
+};
 use crate::text;
 
 /// How many transfers are kept as the worst.
@@ -108,11 +110,20 @@ pub struct Summary {
     pub stuck: Vec<Arc<Transfer>>,
     outcomes: BTreeMap<Outcome, u64>,
     verdicts: BTreeMap<Verdict, u64>,
+    /// Transfers per verdict and rule that applies.
+    pub rules: BTreeMap<(Verdict, &'static str), u64>,
+    /// The first mutations.
+    pub mutations: Vec<Arc<Mutation>>,
+    /// Mutations and transfers hit, per writer; bounded.
+    pub writers: BTreeMap<Writer, (u64, u64)>,
     /// What was lost.
     pub losses: BTreeMap<LossWhat, u64>,
     /// First submit and last event, nanoseconds.
     pub span: Option<(u64, u64)>,
 }
+
+/// Who changed lent bytes: pid, if on record, and name.
+pub type Writer = (Option<u32>, Arc<[u8]>);
 
 impl Summary {
     /// Adds one fact.
@@ -124,6 +135,19 @@ impl Summary {
                 *n = n.saturating_add(l.records);
             }
             Fact::Transfer(t) => self.transfer(t),
+            Fact::Mutation(m) => self.mutation(m),
+        }
+    }
+
+    fn mutation(&mut self, m: &Mutation) {
+        if self.mutations.len() < WORST {
+            self.mutations.push(Arc::new(m.clone()));
+        }
+        let writer = (m.pid, Arc::clone(&m.comm));
+        if self.writers.len() < FILES || self.writers.contains_key(&writer) {
+            let (n, hits) = self.writers.entry(writer).or_default();
+            *n += 1;
+            *hits += m.hits.len() as u64;
         }
     }
 
@@ -144,8 +168,13 @@ impl Summary {
         if let Some(by) = t.released_by {
             *self.released_by.entry(by).or_default() += 1;
         }
-        for reason in &t.reasons {
-            *self.reasons.entry(*reason).or_default() += 1;
+        for rule in &t.rules {
+            *self.rules.entry((t.verdict, rule)).or_default() += 1;
+        }
+        if t.verdict == Verdict::Unknown {
+            for reason in &t.reasons {
+                *self.reasons.entry(*reason).or_default() += 1;
+            }
         }
         let room = self.files.len() < FILES || self.files.contains_key(&t.file);
         let (n, bytes) = if room { self.files.entry(t.file.clone()).or_default() } else { &mut self.others };
@@ -189,6 +218,18 @@ impl Summary {
         self.outcome(Outcome::Unknown)
     }
 
+    /// Evidence is complete and shows no change.
+    #[must_use]
+    pub fn clean(&self) -> u64 {
+        self.verdicts.get(&Verdict::Clean).copied().unwrap_or(0)
+    }
+
+    /// Whether the bytes changed is not known.
+    #[must_use]
+    pub fn unsure(&self) -> u64 {
+        self.verdicts.get(&Verdict::Unknown).copied().unwrap_or(0)
+    }
+
     /// Bytes could have changed while lent.
     #[must_use]
     pub fn mutated(&self) -> u64 {
@@ -220,6 +261,9 @@ pub fn summary_line(s: &Summary) -> String {
         if n > 0 {
             line.push_str(&format!(", {n} {what}"));
         }
+    }
+    if s.mutated() > 0 {
+        line.push_str(&format!(", {} MUTATED", s.mutated()));
     }
     if let Some(p99) = s.all.gap.quantile(0.99) {
         line.push_str(&format!(", gap p99 {}", text::ns(p99)));

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use aya::maps::MapError;
+use bytemuck::cast_slice;
 use zctrace_common::frame::{self, USER_CPU};
 use zctrace_common::kernel::{self, OpEnter, Proc, proc_what};
-use zctrace_common::user::{Cgroup, Checkpoint, Loss, Start, Stop, kind, loss};
+use zctrace_common::user::{Cgroup, Checkpoint, Loss, Running, RunningChange, Start, Stop, kind, loss};
 
 use super::cgroup::Cgroups;
 use super::clock::{monotonic_ns, realtime_ns};
@@ -60,6 +61,8 @@ pub struct Live {
     last_checkpoint: u64,
     /// Losses may straddle a barrier: the checkpoint after a lossy one is lossy too.
     lossy: BTreeSet<u32>,
+    /// Frames were lost: the next checkpoint says which calls are still running.
+    recount: bool,
     /// Filtered processes that are alive.
     pub alive: BTreeSet<u32>,
 }
@@ -91,6 +94,7 @@ impl Live {
             reported: Counters::default(),
             last_checkpoint: mono_ns,
             lossy: BTreeSet::new(),
+            recount: false,
             alive: options.pids.iter().copied().collect(),
         };
         let start = Start { mono_ns, real_ns };
@@ -156,6 +160,8 @@ impl Live {
     pub fn checkpoint(&mut self, consume: &mut Consume<'_>) -> Result<(), LiveError> {
         let ts = monotonic_ns();
         let began = Instant::now();
+        // Before the counters: what is not in the list has been stated by then.
+        let running = self.recount.then(|| self.loaded.running());
         let mut now = self.loaded.counters(true)?;
         let produced: u64 = now.produced.iter().sum();
         loop {
@@ -170,6 +176,10 @@ impl Live {
                 now.lost = self.loaded.counters(false)?.lost;
                 std::thread::sleep(Duration::from_micros(50));
             }
+        }
+        if let Some(running) = running {
+            self.recount = false;
+            self.running(ts, &running, consume)?;
         }
         self.losses(ts, &now, consume)?;
         let body = Checkpoint { delivered: self.delivered, lost: now.lost.iter().sum() };
@@ -188,6 +198,7 @@ impl Live {
         }
         found.push((loss::LEARN_MISS, USER_CPU, lost_since(&now.learn, &before.learn)));
         found.push((loss::FREE_MISS, USER_CPU, lost_since(&now.free, &before.free)));
+        found.push((loss::WATCH_MISS, USER_CPU, lost_since(&now.watch, &before.watch)));
         found.push((loss::MAP_FULL, USER_CPU, now.map_full.saturating_sub(before.map_full)));
         let was = std::mem::take(&mut self.lossy);
         for (what, cpu, records) in found {
@@ -196,9 +207,30 @@ impl Live {
             }
             if records != 0 {
                 self.lossy.insert(what);
+                self.recount |= what == loss::RING;
             }
             let body = Loss { what, cpu, from_ns: self.last_checkpoint, records };
             self.state(kind::LOSS, ts, &body, &[], consume)?;
+        }
+        Ok(())
+    }
+
+    fn running(
+        &mut self,
+        ts: u64,
+        all: &[RunningChange],
+        consume: &mut Consume<'_>,
+    ) -> Result<(), LiveError> {
+        const MOST: usize = 2048;
+        let mut parts: Vec<_> = all.chunks(MOST).collect();
+        if parts.is_empty() {
+            parts.push(&[]);
+        }
+        let last = parts.len() - 1;
+        for (i, part) in parts.into_iter().enumerate() {
+            let count = u32::try_from(part.len()).unwrap_or(u32::MAX);
+            let body = Running { count, more: u32::from(i < last) };
+            self.state(kind::RUNNING, ts, &body, cast_slice(part), consume)?;
         }
         Ok(())
     }

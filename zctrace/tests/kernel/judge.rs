@@ -9,31 +9,17 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::load::{PAGE, file, sendfile, splice_through, tcp};
-use crate::tool::{Recorder, dir, dir_on_tmpfs, now, poke_cpus, rng, u};
+use crate::load::{Over, PAGE, file, sendfile, splice_through, tcp};
+use crate::tool::{Recorder, dir, dir_on_tmpfs, now, poke_cpus, rng, spin_until, u};
 use zctrace::sim::Rng;
 
 const MARK: u8 = 0xee;
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Over {
-    Tcp4,
-    Tcp6,
-    Unix,
-    Udp,
-}
 
 struct Round {
     path: PathBuf,
     over: Over,
     /// For each page: when the overwrite began, and whether the receiver saw it.
     pages: Vec<(u64, bool)>,
-}
-
-fn spin_until(at: u64) {
-    while now() < at {
-        std::hint::spin_loop();
-    }
 }
 
 /// Reads in random pieces with random pauses.

@@ -9,6 +9,15 @@ use rustix::pipe::{SpliceFlags, pipe, splice};
 
 pub(crate) const PAGE: usize = 4096;
 
+/// What the bytes go over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Over {
+    Tcp4,
+    Tcp6,
+    Unix,
+    Udp,
+}
+
 /// A connected pair over loopback: sender, receiver.
 pub(crate) fn tcp(v6: bool) -> (TcpStream, TcpStream) {
     let addr = if v6 { "[::1]:0" } else { "127.0.0.1:0" };

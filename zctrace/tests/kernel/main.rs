@@ -21,3 +21,5 @@ mod overload;
 mod programs;
 mod stall;
 mod tool;
+mod verdicts;
+mod writer;

@@ -4,12 +4,15 @@
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
 
 use crate::load::{file, read, sendfile};
-use crate::tool::{Recorder, dir, poke_cpus, u};
+use crate::tool::{Recorder, Trace, dir, poke_cpus, u};
 
 /// Two namespaces of this process's own, gone when dropped.
 struct Pair {
@@ -99,42 +102,72 @@ fn a_device_without_offloads() {
     assert_eq!(trace.of_file(&path).iter().map(|t| u(&t["bytes"])).sum::<u64>(), content.len() as u64);
 }
 
-#[test]
-fn retransmissions() {
+/// Sends into a link that is down, and lets the retransmissions through; answers what was said of it,
+/// and what the receiver got.
+fn lost_and_sent_again(tag: &str, meanwhile: impl FnOnce(&Path)) -> (Value, Trace, Vec<u8>) {
     let dir = dir();
-    let pair = Pair::new("r");
+    let pair = Pair::new(tag);
     let (path, content) = file(dir.path(), "f", 60_000);
     let recorder = Recorder::this(&dir.path().join("t.zct"));
     let (sender, mut receiver) = pair.connect();
     let link = |state: &str| ip(&["-n", &pair.names[1], "link", "set", "v0", state]);
     link("down");
     sendfile(&sender, &File::open(&path).unwrap(), 0, content.len());
+    meanwhile(&path);
     // Until the sender has tried again.
     let started = std::time::Instant::now();
-    while retransmits(&sender) < 2 {
+    while retransmits(tag, &sender) < 2 {
         assert!(started.elapsed().as_secs() < 20, "nothing was retransmitted");
         std::thread::yield_now();
     }
     link("up");
-    assert!(read(&mut receiver, content.len()) == content);
+    let got = read(&mut receiver, content.len());
     drop((sender, receiver));
     poke_cpus();
     let trace = recorder.stop();
     trace.expect_released(1.0);
     let found = trace.of_file(&path);
     assert_eq!(found.len(), 1);
-    println!("retransmissions: {}", found[0]);
-    assert!(u(&found[0]["retransmits"]) >= 1, "{}", found[0]);
-    assert!(u(&found[0]["gap_ns"]) > 100_000_000, "{}", found[0]);
+    let found = found[0].clone();
+    println!("retransmissions: {found}");
+    assert!(u(&found["retransmits"]) >= 1, "{found}");
+    assert!(u(&found["gap_ns"]) > 100_000_000, "{found}");
+    (found, trace, got)
+}
+
+#[test]
+fn retransmissions() {
+    let (found, _, got) = lost_and_sent_again("r", |_| {});
+    let dir = dir();
+    assert!(got == file(dir.path(), "f", got.len()).1);
+    assert_eq!(found["verdict"], "clean", "{found}");
+}
+
+#[test]
+fn a_write_before_the_retransmission() {
+    const MARK: [u8; 100] = [0xee; 100];
+    let (found, trace, got) = lost_and_sent_again("w", |path| {
+        File::options().write(true).open(path).unwrap().write_all_at(&MARK, 8200).unwrap();
+    });
+    assert!(got[8200..8300] == MARK, "the retransmission carried the old bytes");
+    assert_eq!(found["verdict"], "mutated", "{found}");
+    let rules: Vec<_> = found["rules"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
+    assert_eq!(rules, ["write-in-window", "retransmit-after-write"]);
+    let mutations = trace.of_type("mutation");
+    assert_eq!(mutations.len(), 1);
+    assert_eq!((&mutations[0]["offset"], &mutations[0]["len"]), (&8200.into(), &100.into()));
+    assert_eq!(mutations[0]["hits"][0]["phase"], "in_flight", "{}", mutations[0]);
 }
 
 /// `tcpi_retransmits` of `TCP_INFO`, by way of `ss`.
-fn retransmits(sender: &TcpStream) -> u32 {
+fn retransmits(tag: &str, sender: &TcpStream) -> u32 {
     let port = sender.local_addr().unwrap().port();
     let ns = std::fs::read_dir("/run/netns").unwrap().flatten().find(|e| {
         let name = e.file_name();
         let name = name.to_string_lossy();
-        name.starts_with("zctr") && name.ends_with('a') && name.contains(&std::process::id().to_string())
+        name.starts_with(&format!("zct{tag}"))
+            && name.ends_with('a')
+            && name.contains(&std::process::id().to_string())
     });
     let Some(ns) = ns else { return 0 };
     let out = Command::new("ip")

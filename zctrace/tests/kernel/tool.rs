@@ -27,6 +27,12 @@ pub(crate) fn now() -> u64 {
     zctrace::source::monotonic_ns()
 }
 
+pub(crate) fn spin_until(at: u64) {
+    while now() < at {
+        std::hint::spin_loop();
+    }
+}
+
 pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     let _ = kill_process(pid, signal);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::play::{CHANGED, Seen};
-use crate::model::{Fact, Outcome, Transfer};
+use crate::model::{Fact, Mutation, Outcome, Transfer, Verdict};
 use crate::text;
 
 /// Characters from submit to the last mark.
@@ -21,8 +21,8 @@ pub(super) fn tell(facts: &[Fact], seen: Option<&Seen>) -> String {
                     text::harmless(info.kernel.as_bytes())
                 );
             }
-            Fact::Transfer(t) => transfer(&mut out, t, seen),
-            Fact::Loss(_) => {}
+            Fact::Transfer(t) => transfer(&mut out, t, &hitting(facts, t), seen),
+            Fact::Mutation(_) | Fact::Loss(_) => {}
         }
     }
     if let Some(seen) = seen {
@@ -31,8 +31,17 @@ pub(super) fn tell(facts: &[Fact], seen: Option<&Seen>) -> String {
     out
 }
 
+/// What changed the transfer's bytes in its window.
+fn hitting<'a>(facts: &'a [Fact], t: &Transfer) -> Vec<&'a Mutation> {
+    facts
+        .iter()
+        .filter_map(|f| if let Fact::Mutation(m) = f { Some(&**m) } else { None })
+        .filter(|m| t.mutations.contains(&m.id))
+        .collect()
+}
+
 /// One transfer as a line drawn to scale.
-fn transfer(out: &mut String, t: &Transfer, seen: Option<&Seen>) {
+fn transfer(out: &mut String, t: &Transfer, mutations: &[&Mutation], seen: Option<&Seen>) {
     let _ = writeln!(
         out,
         "\nsendfile() of {} from {} by pid {}\n",
@@ -52,7 +61,14 @@ fn transfer(out: &mut String, t: &Transfer, seen: Option<&Seen>) {
     mark(t.first_xmit_ns, "first xmit  first bytes handed to the network device");
     mark(t.return_ns, "return      sendfile() returned: the application believes it is done");
     mark(t.ack_ns, "ack         the peer's TCP acknowledged the last byte");
-    mark(seen.map(|s| s.written_ns), "write       another program changed 4 KiB of the file");
+    for m in mutations {
+        let who = m
+            .pid
+            .map_or_else(|| "nobody on record".into(), |pid| format!("{}/{pid}", text::harmless(&m.comm)));
+        let much = m.len.map_or_else(|| "all that follows".into(), text::bytes);
+        let kind = text::mutation(m.kind);
+        mark(Some(m.at_ns), &format!("{kind:<11} {who} changed {much} at offset {} of the file", m.offset));
+    }
     mark(seen.map(|s| s.read_ns), "read        the receiver has read everything");
     let by = t.released_by.map_or("", text::released_by);
     mark(t.release_ns, &format!("release     nothing will read the pages again ({by})"));
@@ -64,26 +80,34 @@ fn transfer(out: &mut String, t: &Transfer, seen: Option<&Seen>) {
         let _ = writeln!(out, "  {:>10}  {bar}●", text::ns(offset));
         let _ = writeln!(out, "              {what}");
     }
+    verdict(out, t);
     match (t.outcome, t.gap_ns(), t.exposure_ns()) {
         (Outcome::Released, Some(gap), Some(exposure)) => {
             let _ = writeln!(
                 out,
-                "\n  gap       {:>10}   from submit to release: while it is open the bytes must not change\n  \
+                "  gap       {:>10}   from submit to release: while it is open the bytes must not change\n  \
                  exposure  {:>10}   of it after the application was told that all is done",
                 text::ns(gap),
                 text::ns(exposure)
             );
         }
         _ => {
-            let _ = writeln!(out, "\n  outcome: {}", text::outcome(t.outcome));
+            let _ = writeln!(out, "  outcome   {:>10}", text::outcome(t.outcome));
         }
     }
 }
 
+fn verdict(out: &mut String, t: &Transfer) {
+    let why: Vec<&str> =
+        t.rules.iter().copied().chain(t.reasons.iter().map(|r| text::reason(*r).0)).collect();
+    let why = if why.is_empty() { "no change in the window".into() } else { why.join(", ") };
+    let _ = writeln!(out, "\n  verdict   {:>10}   {why}", text::verdict(t.verdict));
+}
+
 /// The receiver's bytes have the last word.
 fn judge(out: &mut String, facts: &[Fact], seen: &Seen) {
-    let open_at_write = facts.iter().any(|f| {
-        matches!(f, Fact::Transfer(t) if t.submit_ns < seen.written_ns && t.release_ns.is_some_and(|r| r > seen.written_ns))
+    let mutated = facts.iter().any(|f| {
+        matches!(f, Fact::Transfer(t) if t.verdict == Verdict::Mutated && t.release_ns > Some(seen.written_ns))
     });
     let _ = writeln!(
         out,
@@ -91,7 +115,7 @@ fn judge(out: &mut String, facts: &[Fact], seen: &Seen) {
         text::bytes(seen.got as u64),
         text::bytes(seen.new_bytes as u64)
     );
-    let expected = open_at_write && seen.new_bytes == CHANGED.len();
+    let expected = mutated && seen.new_bytes == CHANGED.len();
     if expected {
         let _ = writeln!(out, "The trace says why: the window was still open when the file was written.");
     } else {

@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
-use crate::model::{LossWhat, SockAddr};
+use crate::model::{LossWhat, MutationKind, SeenBy, SockAddr};
 use crate::sink::fixture;
 
 fn json(fact: &Fact) -> String {
@@ -38,7 +38,38 @@ fn a_transfer() {
             r#""submit_ns":6234567890,"return_ns":6235067890,"notify_ns":null,"first_xmit_ns":6234587890,"#,
             r#""ack_ns":6234967890,"release_ns":6236567890,"gap_ns":2000000,"exposure_ns":1500000,"retransmits":0,"#,
             r#""released_by":"receiver_read","outcome":"released","verdict":"unknown","#,
-            r#""reasons":["mutations-unwatched"],"mutations":[]}"#,
+            r#""reasons":["mutations-unwatched"],"rules":[],"mutations":[]}"#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn a_mutation() {
+    assert_eq!(
+        json(&Fact::Mutation(Box::new(fixture::mutation()))),
+        concat!(
+            r#"{"type":"mutation","id":"m1","kind":"write","pid":7,"tid":8,"comm":"e\\x1b[2J\\xff","#,
+            r#""file":{"dev":"8:1","ino":12,"path":"/srv/www/site.tar"},"offset":5000,"len":100,"#,
+            r#""at_ns":6234667890,"end_ns":6234668890,"seen_by":"syscall","#,
+            r#""hits":[{"transfer":"3-17","phase":"in_flight"}]}"#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn a_mutation_by_nobody_on_record() {
+    let mut m = fixture::mutation();
+    (m.kind, m.seen_by) = (MutationKind::Unattributed, SeenBy::Fingerprint);
+    (m.pid, m.tid, m.len, m.end_ns) = (None, None, None, None);
+    assert_eq!(
+        json(&Fact::Mutation(Box::new(m))),
+        concat!(
+            r#"{"type":"mutation","id":"m1","kind":"unattributed","pid":null,"tid":null,"comm":null,"#,
+            r#""file":{"dev":"8:1","ino":12,"path":"/srv/www/site.tar"},"offset":5000,"len":null,"#,
+            r#""at_ns":6234667890,"end_ns":null,"seen_by":"fingerprint","#,
+            r#""hits":[{"transfer":"3-17","phase":"in_flight"}]}"#,
             "\n"
         )
     );
@@ -57,7 +88,7 @@ fn what_is_not_known_is_null() {
             r#""submit_ns":6234567890,"return_ns":null,"notify_ns":null,"first_xmit_ns":null,"#,
             r#""ack_ns":null,"release_ns":null,"gap_ns":null,"exposure_ns":null,"retransmits":0,"#,
             r#""released_by":null,"outcome":"held","verdict":"unknown","#,
-            r#""reasons":["mutations-unwatched"],"mutations":[]}"#,
+            r#""reasons":["mutations-unwatched"],"rules":[],"mutations":[]}"#,
             "\n"
         )
     );

@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
-use crate::model::{Api, Fact, FileRef, LossWhat, Outcome, ReleasedBy, TraceInfo, Verdict};
+use crate::model::{Api, Fact, FileId, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Verdict};
 use crate::sink::fixture;
 
 fn text_of(s: &Summary, style: Style) -> String {
@@ -40,9 +40,14 @@ fn eventful() -> Summary {
             api: Api::Splice,
             released_by: Some(ReleasedBy::Copied),
             verdict: Verdict::Mutated,
+            rules: vec!["write-in-window", "retransmit-after-write"],
+            mutations: vec![fixture::mutation().id],
             ..fast
         },
     );
+    s.add(&Fact::Mutation(Box::new(fixture::mutation())));
+    let clean = Transfer { verdict: Verdict::Clean, reasons: Vec::new(), ..fixture::transfer(1) };
+    add(&mut s, clean);
     add(&mut s, fixture::held());
     let unknown =
         Transfer { outcome: Outcome::Unknown, release_ns: None, released_by: None, ..fixture::transfer(1) };
@@ -63,29 +68,36 @@ zctrace 0.1.0 on Linux 6.12\\x1b[2J, last event after 3.63 s, traced: pid=4242
 ! LOST 3 records: transfers open at that time are `unknown`
 ! MISSING probe tcp:tcp_probe: not in this kernel
 
-9 transfers, 576 KiB
-  MUTATED          1   their bytes could have changed while they were lent
-  released         7   6 receiver_read, 1 copied
-  held             1   still lent when the trace ended
-  unknown          1   whether they were released is not known:
+10 transfers, 640 KiB
+  MUTATED          1   their bytes could have changed while they were lent:
+                   1     retransmit-after-write
+                   1     write-in-window
+  clean            1   no change to their bytes while they were lent
+  unsure           8   whether their bytes changed is not known:
                    1     records were lost while the window was open
                    1     received out of order on this machine: its pages may
                          have been passed on unseen
-  No verdict on the bytes: this version does not watch for changes to lent
-  pages.
+                   8     changes to lent pages were not watched, or a probe for
+                         them was missing
+  released         8   7 receiver_read, 1 copied
+  held             1   still lent when the trace ended
+  unknown          1   whether they were released is not known
 
-sendfile, 7 transfers                  p50       p90       p99       max
+sendfile, 8 transfers                  p50       p90       p99       max
   gap       submit to release      2.00 ms    2.40 s    2.40 s    2.40 s
   exposure  return to release      1.50 ms    2.40 s    2.40 s    2.40 s
-  gap from  1.00 ms  ████████████████████████████████████████ 4
-  gap from  10.0 ms  ██████████                               1
+  gap from  1.00 ms  ████████████████████████████████████████ 5
+  gap from  10.0 ms  ████████                                 1
   gap from   100 ms                                           0
-  gap from   1.00 s  ██████████                               1
+  gap from   1.00 s  ████████                                 1
 
 splice, 2 transfers                    p50       p90       p99       max
   gap       submit to release      20.0 µs   20.0 µs   20.0 µs   20.0 µs
   exposure  return to release         0 ns      0 ns      0 ns      0 ns
   gap from  10.0 µs  ████████████████████████████████████████ 1
+
+First changes to lent bytes: who, how, file, range, transfers hit
+  e\\x1b[2J\\xff/7       write         /srv/www/site.tar    5000+100           1
 
 Still lent, oldest first: for at least, file, to, bytes
      2.40 s  ino 99 on 0:27                in a pipe              64.0 KiB
@@ -98,7 +110,7 @@ Longest gaps: gap, file, to, ended by
     2.00 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
 
 Files by bytes lent: bytes, transfers, file
-    512 KiB          8  /srv/www/site.tar
+    576 KiB          9  /srv/www/site.tar
    64.0 KiB          1  ino 99 on 0:27
 "
     );
@@ -128,8 +140,10 @@ fn the_longest_words_fit() {
     for ino in 0..20u64 {
         let mut t = fixture::transfer(ino);
         let long = format!("/{}/{ino}", "long-name-".repeat(30));
-        t.file =
-            FileRef { dev: u32::MAX, ino: u64::MAX - ino, path: (ino > 3).then(|| long.as_bytes().into()) };
+        t.file = FileRef {
+            id: FileId { dev: u32::MAX, ino: u64::MAX - ino, generation: 0 },
+            path: (ino > 3).then(|| long.as_bytes().into()),
+        };
         t.released_by = [
             ReleasedBy::Ack,
             ReleasedBy::TxComplete,

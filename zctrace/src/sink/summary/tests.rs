@@ -53,7 +53,7 @@ fn totals() {
     assert_eq!(s.stuck.len(), 1);
     assert_eq!(
         summary_line(&s),
-        "4 transfers, 256 KiB, 2 released, 1 still held, 1 unknown, gap p99 4.00 ms, 7 RECORDS LOST"
+        "4 transfers, 256 KiB, 2 released, 1 still held, 1 unknown, 1 MUTATED, gap p99 4.00 ms, 7 RECORDS LOST"
     );
 }
 
@@ -72,11 +72,11 @@ fn files_are_bounded() {
     let mut s = Summary::default();
     for ino in 0..FILES as u64 + 3 {
         let mut t = transfer(1);
-        t.file.ino = ino;
+        t.file.id.ino = ino;
         add(&mut s, t);
     }
     let mut known = transfer(1);
-    known.file.ino = 0;
+    known.file.id.ino = 0;
     add(&mut s, known);
     assert_eq!((s.files.len(), s.others), (FILES, (3, 3 * 65_536)));
     assert_eq!(s.files.values().next(), Some(&(2, 2 * 65_536)));

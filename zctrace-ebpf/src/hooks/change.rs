@@ -1,0 +1,299 @@
+//! System calls that change files: whoever calls, watched files only.
+//!
+//! A file is watched from its first transfer on. Which bytes changed is best known when the call has
+//! returned; that it began is stated at once, because a transfer may be over before the call is.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use zctrace_common::{
+    call,
+    counter::{self, gate},
+    kernel::{Mapped, change, change_flag, kind},
+};
+
+use super::syscall::Regs;
+use crate::{
+    change::{ALL, Plan, Target, begin, end, part, place, target},
+    emit,
+    globals::off,
+    kread,
+    maps::{CHANGES, ChangeEnt},
+    watch,
+};
+
+pub const O_TRUNC: u64 = 0o1000;
+const O_APPEND: u32 = 0o2000;
+const RWF_APPEND: u64 = 0x10;
+const FICLONE: u64 = 0x4004_9409;
+const FICLONERANGE: u64 = 0x4020_940d;
+const FS_IOC_UNRESVSP: u64 = 0x4030_5829;
+const FS_IOC_UNRESVSP64: u64 = 0x4030_582b;
+const FS_IOC_ZERO_RANGE: u64 = 0x4030_5839;
+
+/// `fallocate()` in this mode; `None`: it changes no bytes.
+#[inline(always)]
+pub fn fallocate(mode: u64, off: u64, len: u64) -> Option<Plan> {
+    const PUNCH_HOLE: u64 = 2;
+    const COLLAPSE_RANGE: u64 = 8;
+    const ZERO_RANGE: u64 = 16;
+    const INSERT_RANGE: u64 = 32;
+    match () {
+        () if mode & PUNCH_HOLE != 0 => Some(Plan::whole(change::PUNCH, off, len)),
+        () if mode & ZERO_RANGE != 0 => Some(Plan::whole(change::ZERO, off, len)),
+        () if mode & COLLAPSE_RANGE != 0 => Some(Plan::whole(change::COLLAPSE, off, ALL)),
+        () if mode & INSERT_RANGE != 0 => Some(Plan::whole(change::INSERT, off, ALL)),
+        () => None,
+    }
+}
+
+/// A write of up to `len` bytes, at `fixed` or at the file's position.
+#[inline(always)]
+pub fn write(t: &Target, what: u8, fixed: Option<u64>, len: u64, append: bool) -> Plan {
+    let (off, place) = match (append, fixed) {
+        (true, _) => (watch::size(t.inode), place::APPEND),
+        (_, Some(off)) => (off, place::FIXED),
+        _ => (kread::get(t.file, off!(file_pos)), place::POSITION),
+    };
+    Plan { what, off, len, place }
+}
+
+#[inline(always)]
+pub fn appends(t: &Target) -> bool {
+    kread::get::<u32>(t.file, off!(file_flags)) & O_APPEND != 0
+}
+
+#[inline(always)]
+fn plan(class: u8, regs: &Regs, t: &Target) -> Option<Plan> {
+    if regs.compat {
+        // Arguments are laid out in other ways: anything may change.
+        let what = if class == call::FTRUNCATE { change::TRUNCATE } else { change::WRITE };
+        return Some(Plan::whole(what, 0, ALL));
+    }
+    match class {
+        call::FTRUNCATE => return Some(Plan::whole(change::TRUNCATE, regs.arg(1), ALL)),
+        call::FALLOCATE => return fallocate(regs.arg(1), regs.arg(2), regs.arg(3)),
+        call::IOCTL => return Some(ioctl(regs.arg(1), regs.arg(2))),
+        _ => {}
+    }
+    let mut append = appends(t);
+    let (mut what, mut fixed, mut len) = (change::WRITE, None, ALL);
+    match class {
+        call::WRITE => len = regs.arg(2),
+        call::PWRITE => (fixed, len) = (Some(regs.arg(3)), regs.arg(2)),
+        call::PWRITEV => {
+            append |= regs.arg(5) & RWF_APPEND != 0;
+            let pos = regs.arg(3);
+            fixed = if pos == ALL { None } else { Some(pos) };
+        }
+        call::COPY_RANGE => {
+            let at = regs.arg(3);
+            what = change::COPY;
+            (fixed, len) = (if at == 0 { None } else { Some(kread::user(at)) }, regs.arg(4));
+        }
+        call::SPLICE => {
+            let at = regs.arg(3);
+            what = change::SPLICE;
+            (fixed, len) = (if at == 0 { None } else { Some(kread::user(at)) }, regs.arg(4));
+        }
+        call::SENDFILE => (what, len) = (change::SPLICE, regs.arg(3)),
+        _ => {}
+    }
+    Some(write(t, what, fixed, len, append))
+}
+
+#[inline(always)]
+fn ioctl(command: u64, arg: u64) -> Plan {
+    match command {
+        FICLONE => Plan::whole(change::COPY, 0, ALL),
+        FICLONERANGE => {
+            let len: u64 = kread::user(arg.wrapping_add(16));
+            let off: u64 = kread::user(arg.wrapping_add(24));
+            Plan::whole(change::COPY, off, if len == 0 { ALL } else { len })
+        }
+        // Their offset may count from the position or the end.
+        FS_IOC_ZERO_RANGE => Plan::whole(change::ZERO, 0, ALL),
+        _ => Plan::whole(change::PUNCH, 0, ALL),
+    }
+}
+
+/// Which argument is the descriptor of the file that changes.
+#[inline(always)]
+fn descriptor(class: u8) -> usize {
+    if class == call::COPY_RANGE || class == call::SPLICE { 2 } else { 0 }
+}
+
+/// The call names its file by a path, and may change it.
+#[inline(always)]
+fn by_path(class: u8, regs: &Regs) -> bool {
+    match class {
+        call::TRUNCATE | call::CREAT => true,
+        call::OPEN => regs.arg(1) & O_TRUNC != 0,
+        call::OPENAT => regs.arg(2) & O_TRUNC != 0,
+        call::OPENAT2 => kread::user::<u64>(regs.arg(2)) & O_TRUNC != 0,
+        _ => false,
+    }
+}
+
+/// A call on a descriptor that changes its file.
+#[inline(always)]
+fn on_file(class: u8, regs: &Regs) -> bool {
+    match class {
+        call::WRITE | call::PWRITE | call::WRITEV | call::PWRITEV | call::FTRUNCATE => true,
+        call::FALLOCATE | call::COPY_RANGE | call::SPLICE | call::SENDFILE => true,
+        call::IOCTL => matches!(
+            regs.arg(1),
+            FICLONE | FICLONERANGE | FS_IOC_UNRESVSP | FS_IOC_UNRESVSP64 | FS_IOC_ZERO_RANGE
+        ),
+        _ => false,
+    }
+}
+
+/// A call of this class is entered.
+#[inline(always)]
+pub fn enter(class: u8, regs: &Regs) {
+    if !emit::gate(gate::FILES) {
+        return;
+    }
+    let (t, plan) = if on_file(class, regs) {
+        let file = kread::file_of(kread::task(), regs.arg(descriptor(class)));
+        let Some(t) = target(file) else {
+            return;
+        };
+        let Some(plan) = plan(class, regs, &t) else {
+            return;
+        };
+        (t, plan)
+    } else if by_path(class, regs) {
+        let mut plan = Plan::whole(change::TRUNCATE, 0, ALL);
+        if class == call::TRUNCATE {
+            plan.off = regs.arg(1);
+            plan.place = place::SHRUNK;
+        }
+        (Target::default(), plan)
+    } else if class == call::IO_SUBMIT && aio(regs, None) {
+        (Target::default(), Plan::whole(change::WRITE, 0, ALL))
+    } else {
+        return;
+    };
+    let tid = bpf_get_current_pid_tgid() as u32;
+    missed(tid);
+    let ent = begin(&t, &plan, 0);
+    if CHANGES.insert(&tid, &ent, 0).is_err() {
+        // A loss; what is known when it returns is stated then.
+        emit::count(counter::CHANGES_FULL);
+    }
+}
+
+/// A call whose return was not seen is over, and may have done all it said.
+#[inline(always)]
+pub fn missed(tid: u32) {
+    if let Some(ent) = unsafe { CHANGES.get(&tid) } {
+        let ent = ChangeEnt { place: place::WHOLE, ..*ent };
+        end(&ent, 0);
+        let _ = CHANGES.remove(&tid);
+    }
+}
+
+/// A call of this class returned.
+#[inline(always)]
+pub fn exit(class: u8, regs: &Regs, ret: i64) {
+    if !emit::gate(gate::FILES) {
+        return;
+    }
+    let tid = bpf_get_current_pid_tgid() as u32;
+    let Some(ent) = (unsafe { CHANGES.get(&tid) }) else {
+        late(class, regs, ret);
+        return;
+    };
+    let mut ent = *ent;
+    if ent.file == 0 && ret >= 0 {
+        if class == call::IO_SUBMIT {
+            let _ = aio(regs, Some(&ent));
+        } else if class != call::TRUNCATE
+            && let Some(t) = target(kread::file_of(kread::task(), ret as u64))
+        {
+            ent.of(&t);
+        }
+    }
+    end(&ent, ret);
+    let _ = CHANGES.remove(&tid);
+}
+
+/// The file was not watched yet when the call began.
+#[inline(always)]
+fn late(class: u8, regs: &Regs, ret: i64) {
+    if !on_file(class, regs) {
+        return;
+    }
+    let file = kread::file_of(kread::task(), regs.arg(descriptor(class)));
+    let Some(t) = target(file) else {
+        return;
+    };
+    let Some(mut plan) = plan(class, regs, &t) else {
+        return;
+    };
+    if plan.place == place::FIXED && (class == call::COPY_RANGE || class == call::SPLICE) {
+        // The caller's offset has moved on.
+        plan.off = plan.off.wrapping_sub(if ret > 0 { ret as u64 } else { 0 });
+    }
+    let ent = begin(&t, &plan, change_flag::LATE);
+    part(&ent, &t, &plan, ret, false);
+}
+
+/// `io_submit()`: whether one of its requests writes to a watched file. With a change, states each of
+/// them as a part of it.
+#[inline(always)]
+fn aio(regs: &Regs, of: Option<&ChangeEnt>) -> bool {
+    const PWRITE: u16 = 1;
+    const PWRITEV: u16 = 8;
+    const MOST: u64 = 64;
+    let (n, list) = (regs.arg(1), regs.arg(2));
+    if regs.compat {
+        return false;
+    }
+    if n > MOST && of.is_none() {
+        emit::count(counter::CHANGES_FULL);
+    }
+    let task = kread::task();
+    let mut found = false;
+    for i in 0..MOST {
+        if i >= n {
+            break;
+        }
+        let iocb: u64 = kread::user(list.wrapping_add(8 * i));
+        let opcode: u16 = kread::user(iocb.wrapping_add(16));
+        if opcode != PWRITE && opcode != PWRITEV {
+            continue;
+        }
+        let Some(t) = target(kread::file_of(task, u64::from(kread::user::<u32>(iocb.wrapping_add(20)))))
+        else {
+            continue;
+        };
+        found = true;
+        let Some(ent) = of else {
+            break;
+        };
+        let off: u64 = kread::user(iocb.wrapping_add(40));
+        let len = if opcode == PWRITE { kread::user(iocb.wrapping_add(32)) } else { ALL };
+        let (off, len) = if appends(&t) { (0, ALL) } else { (off, len) };
+        part(ent, &t, &Plan::whole(change::WRITE, off, len), 0, true);
+    }
+    found
+}
+
+/// `mmap()` returned: from now on stores to the file may be seen by no event.
+#[inline(always)]
+pub fn mapped(regs: &Regs, ret: i64) {
+    const MAP_SHARED: u64 = 1;
+    const FMODE_WRITE: u32 = 2;
+    const LAST_ERRNO: i64 = -4095;
+    if regs.arg(3) & MAP_SHARED == 0 || (ret < 0 && ret >= LAST_ERRNO) {
+        return;
+    }
+    let file = kread::file_of(kread::task(), regs.arg(4));
+    let Some(t) = target(file) else {
+        return;
+    };
+    if kread::get::<u32>(file, off!(file_mode)) & FMODE_WRITE != 0 {
+        emit::emit(kind::MAPPED, Mapped { ino: t.ino, dev: t.dev, generation: t.generation });
+    }
+}

@@ -1,0 +1,166 @@
+//! `io_uring:io_uring_submit_req` and `io_uring_complete`: requests that change watched files.
+//!
+//! A request may run in another task than the one that submitted it, so it is followed by its
+//! `struct io_kiocb`, which is used again only when it is over.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use zctrace_common::{
+    counter,
+    kernel::{change, change_flag},
+    layout::MISSING,
+};
+
+use super::change::{O_TRUNC, appends, fallocate, write};
+use crate::{
+    change::{ALL, Plan, Target, begin, end, part, place, target},
+    emit,
+    globals::off,
+    kread,
+    maps::URING,
+};
+
+/// `enum io_uring_op`
+mod opcode {
+    pub const WRITEV: u8 = 2;
+    pub const WRITE_FIXED: u8 = 5;
+    pub const FALLOCATE: u8 = 17;
+    pub const OPENAT: u8 = 18;
+    pub const WRITE: u8 = 23;
+    pub const OPENAT2: u8 = 28;
+    pub const SPLICE: u8 = 30;
+    pub const FTRUNCATE: u8 = 55;
+    pub const WRITEV_FIXED: u8 = 61;
+}
+
+#[inline(always)]
+fn changes(op: u8) -> bool {
+    use opcode::{FALLOCATE, FTRUNCATE, OPENAT, OPENAT2, SPLICE, WRITE, WRITE_FIXED, WRITEV, WRITEV_FIXED};
+    matches!(
+        op,
+        WRITEV | WRITE_FIXED | WRITE | WRITEV_FIXED | FALLOCATE | FTRUNCATE | SPLICE | OPENAT | OPENAT2
+    )
+}
+
+#[inline(always)]
+fn plan(op: u8, req: u64, t: &Target) -> Option<Plan> {
+    match op {
+        opcode::FALLOCATE => {
+            let mode = u64::from(kread::get::<u32>(req, off!(uring_sync_mode)));
+            fallocate(mode, kread::get(req, off!(uring_sync_off)), kread::get(req, off!(uring_sync_len)))
+        }
+        // Its length is not where it was on every kernel.
+        opcode::FTRUNCATE => Some(Plan::whole(change::TRUNCATE, 0, ALL)),
+        opcode::OPENAT | opcode::OPENAT2 => {
+            let flags = kread::opt(req, off!(uring_open_flags)).unwrap_or(O_TRUNC);
+            let plan = Plan { what: change::TRUNCATE, off: 0, len: ALL, place: place::SHRUNK };
+            if flags & O_TRUNC == 0 { None } else { Some(plan) }
+        }
+        opcode::SPLICE => at(t, change::SPLICE, kread::get(req, off!(uring_splice_off)), ALL),
+        _ => {
+            let len: u32 = kread::get(req, off!(uring_rw_len));
+            // Of a vector, the number of parts.
+            let len = if op == opcode::WRITE || op == opcode::WRITE_FIXED { u64::from(len) } else { ALL };
+            at(t, change::WRITE, kread::get(req, off!(uring_rw_pos)), len)
+        }
+    }
+}
+
+#[inline(always)]
+fn at(t: &Target, what: u8, off: u64, len: u64) -> Option<Plan> {
+    // At the position, which others may move; or at the end.
+    if off == ALL || t.file == 0 || appends(t) {
+        return Some(Plan::whole(what, 0, ALL));
+    }
+    Some(write(t, what, Some(off), len, false))
+}
+
+/// The file a request names, before it is looked up.
+#[inline(always)]
+fn file_of(req: u64) -> u64 {
+    const FIXED_FILE: u32 = 1;
+    let fd = u64::from(kread::get::<u32>(req, off!(uring_fd)));
+    if kread::get::<u32>(req, off!(uring_flags)) & FIXED_FILE == 0 {
+        return kread::file_of(kread::task(), fd);
+    }
+    let ctx: u64 = kread::get(req, off!(uring_ctx));
+    if off!(uring_nodes) == MISSING || fd >= u64::from(kread::get::<u32>(ctx, off!(uring_nodes_nr))) {
+        return 0;
+    }
+    let nodes: u64 = kread::get(ctx, off!(uring_nodes));
+    let node: u64 = kread::at(nodes.wrapping_add(fd << 3));
+    // The low bits are flags.
+    kread::get::<u64>(node, off!(uring_node_file)) & !7
+}
+
+#[raw_tracepoint(tracepoint = "io_uring_submit_req")]
+pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
+    let req: u64 = ctx.arg(0);
+    if let Some(old) = unsafe { URING.get(&req) } {
+        // Over without an event: nobody wanted to hear of its completion.
+        let mut old = *old;
+        old.place = place::WHOLE;
+        end(&old, 0);
+        let _ = URING.remove(&req);
+    }
+    let op: u8 = kread::get(req, off!(uring_opcode));
+    if !changes(op) {
+        return 0;
+    }
+    let opens = op == opcode::OPENAT || op == opcode::OPENAT2;
+    let file = if opens { 0 } else { file_of(req) };
+    let t = match target(file) {
+        Some(t) => t,
+        None if file == 0 => Target::default(),
+        None => return 0,
+    };
+    let Some(plan) = plan(op, req, &t) else {
+        return 0;
+    };
+    let ent = begin(&t, &plan, change_flag::URING);
+    if URING.insert(&req, &ent, 0).is_err() {
+        emit::count(counter::CHANGES_FULL);
+    }
+    0
+}
+
+#[raw_tracepoint(tracepoint = "io_uring_complete")]
+pub fn zct_uring_complete(ctx: RawTracePointContext) -> i32 {
+    let req: u64 = ctx.arg(1);
+    let op: u8 = kread::get(req, off!(uring_opcode));
+    if req == 0 || !changes(op) {
+        return 0;
+    }
+    let ret = i64::from(kread::get::<i32>(req, off!(uring_res)));
+    let opens = op == opcode::OPENAT || op == opcode::OPENAT2;
+    if let Some(ent) = unsafe { URING.get(&req) } {
+        let mut ent = *ent;
+        if opens {
+            // With a slot, it has no descriptor.
+            if ret >= 0 && kread::opt::<u32>(req, off!(uring_open_slot)).unwrap_or(1) == 0 {
+                ent.place = place::WHOLE;
+                if let Some(t) = target(kread::file_of(kread::task(), ret as u64)) {
+                    ent.of(&t);
+                }
+            }
+            end(&ent, ret);
+        } else if ent.file == 0 && ret >= 0 {
+            // Its file was not known when it was submitted, nor was its range.
+            if let Some(t) = target(kread::get(req, off!(uring_file))) {
+                ent.of(&t);
+                (ent.off, ent.len, ent.place) = (0, ALL, place::WHOLE);
+            }
+            end(&ent, ret);
+        } else {
+            end(&ent, ret);
+        }
+        let _ = URING.remove(&req);
+    } else if !opens
+        && let Some(t) = target(kread::get(req, off!(uring_file)))
+        && let Some(plan) = plan(op, req, &t)
+    {
+        // Not watched when it was submitted; its position has moved on.
+        let ent = begin(&t, &plan, change_flag::LATE | change_flag::URING);
+        part(&ent, &t, &Plan::whole(plan.what, 0, ALL), ret, false);
+    }
+    0
+}

@@ -1,0 +1,146 @@
+//! Which files have been lent: changes to them are stated, whoever makes them.
+
+use aya_ebpf::helpers::generated::bpf_for_each_map_elem;
+use zctrace_common::{
+    counter::{self, gate},
+    kernel::watch,
+};
+
+use crate::{
+    emit,
+    globals::off,
+    kread,
+    maps::{WATCHED, WatchEnt},
+};
+
+/// A watched file.
+#[derive(Clone, Copy)]
+pub struct Watched {
+    /// `struct inode *` of its pages.
+    pub inode: u64,
+    pub ino: u64,
+    pub dev: u32,
+    pub generation: u32,
+}
+
+/// The watched file whose pages this inode has.
+#[inline(always)]
+pub fn find(inode: u64) -> Option<Watched> {
+    let known = unsafe { WATCHED.get(&inode) }?;
+    if !is_same(inode, known) {
+        return None;
+    }
+    Some(Watched { inode, ino: known.ino, dev: known.dev, generation: known.generation })
+}
+
+/// Whether the memory still is the inode that was lent.
+#[inline(always)]
+fn is_same(inode: u64, known: &WatchEnt) -> bool {
+    kread::get::<u64>(inode, off!(inode_ino)) == known.host
+        && kread::get::<u64>(inode, off!(inode_sb)) == known.sb
+        && generation(inode) == known.generation
+        && kread::get::<u32>(inode, off!(inode_state)) & off!(i_clear) == 0
+}
+
+/// The inode is on its way out: nobody can reach the file any more.
+#[inline(always)]
+pub fn is_going(inode: u64) -> bool {
+    kread::get::<u32>(inode, off!(inode_state)) & (off!(i_freeing) | off!(i_clear)) != 0
+}
+
+/// `inode->i_generation`
+#[inline(always)]
+pub fn generation(inode: u64) -> u32 {
+    kread::get(inode, off!(inode_generation))
+}
+
+/// Changes to the file are stated from now on. Answers `watch::*`.
+#[inline(always)]
+pub fn start(file: u64, dev: u32, ino: u64) -> u32 {
+    let mapping: u64 = kread::get(file, off!(file_mapping));
+    let inode: u64 = kread::get(mapping, off!(mapping_host));
+    let size = size(inode);
+    let locked = kread::opt::<u64>(inode, off!(inode_rwsem)).unwrap_or_default() & 1 != 0;
+    let mut known = false;
+    let mut idle = !locked;
+    if let Some(ent) = WATCHED.get_ptr_mut(&inode) {
+        let ent = unsafe { &mut *ent };
+        known = is_same(inode, ent);
+        // A truncation under way must still show as one.
+        if known && size > ent.size {
+            ent.size = size;
+        }
+        if known {
+            idle |= ent.idle != 0;
+            ent.idle = u64::from(idle);
+        }
+    }
+    let sb: u64 = kread::get(inode, off!(inode_sb));
+    let mut flags = 0;
+    if !known {
+        let host: u64 = kread::get(inode, off!(inode_ino));
+        let ent = WatchEnt { ino, size, host, sb, dev, generation: generation(inode), idle: u64::from(idle) };
+        if WATCHED.insert(&inode, &ent, 0).is_err() {
+            emit::count(counter::FILES_FULL);
+            flags |= watch::FULL;
+        } else if !emit::gate(gate::FILES) {
+            emit::gate_add(gate::FILES, 1);
+        }
+    }
+    if kread::get::<i32>(mapping, off!(mmap_writable)) > 0 {
+        flags |= watch::MAPPED;
+    }
+    if !idle {
+        flags |= watch::BUSY;
+    }
+    const S_IFMT: u16 = 0o170000;
+    const S_IFBLK: u16 = 0o060000;
+    if kread::get::<u32>(sb, off!(sb_depth)) > 0
+        || kread::get::<u16>(kread::get(file, off!(file_inode)), off!(inode_mode)) & S_IFMT == S_IFBLK
+    {
+        flags |= watch::BELOW;
+    }
+    flags
+}
+
+/// A change to the file is over.
+#[inline(always)]
+pub fn changed(inode: u64) {
+    if let Some(ent) = WATCHED.get_ptr_mut(&inode) {
+        unsafe { (*ent).size = size(inode) };
+    }
+}
+
+/// `inode->i_size`
+#[inline(always)]
+pub fn size(inode: u64) -> u64 {
+    kread::get(inode, off!(inode_size))
+}
+
+/// Calls back for every watched file that is shorter than it was: `truncate()` names its file by
+/// path only.
+#[inline(always)]
+pub fn each_shrunk(
+    call: extern "C" fn(u64, *const u64, *mut WatchEnt, *const u64) -> u64,
+    context: *const u64,
+) {
+    unsafe {
+        bpf_for_each_map_elem(
+            (&raw const WATCHED).cast_mut().cast(),
+            call as *mut core::ffi::c_void,
+            context.cast_mut().cast(),
+            0,
+        );
+    }
+}
+
+/// Whether it became that short since it was last looked at.
+#[inline(always)]
+pub fn shrank_to(inode: u64, ent: *mut WatchEnt, size: u64) -> bool {
+    let ent = unsafe { &mut *ent };
+    if self::size(inode) != size || size >= ent.size || !is_same(inode, ent) || is_going(inode) {
+        return false;
+    }
+    ent.size = size;
+    true
+}

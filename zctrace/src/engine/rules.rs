@@ -1,0 +1,154 @@
+//! What can be said of a transfer, as named rules: each looks at the evidence and either applies or
+//! does not. The verdict follows from those that do.
+
+use crate::model::{MutationKind, Outcome, Phase, Reason, Transfer, Verdict};
+
+/// Nanoseconds after which an open window is called stuck.
+const STUCK_NS: u64 = 30_000_000_000;
+
+/// One change that fell into the window.
+#[derive(Clone, Copy, Debug)]
+pub struct Hurt {
+    /// How.
+    pub kind: MutationKind,
+    /// When it began, nanoseconds; 0: not seen.
+    pub begin: u64,
+    /// Phase of the transfer then.
+    pub phase: Phase,
+    /// Pages left the page cache by it.
+    pub removed: bool,
+}
+
+impl Hurt {
+    /// What is lent kept the bytes it had.
+    fn leaves_stale(&self) -> bool {
+        match self.kind {
+            MutationKind::Removed => true,
+            MutationKind::DirectWrite => self.removed,
+            _ => false,
+        }
+    }
+}
+
+/// Everything a rule may look at.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// The transfer, its outcome decided.
+    pub transfer: &'a Transfer,
+    /// Changes in its window.
+    pub hurts: &'a [Hurt],
+    /// Its bytes were sent again at this time for the last time, nanoseconds.
+    pub last_retransmit: Option<u64>,
+    /// The file was cut below what was asked for while the call ran.
+    pub shrank: bool,
+    /// The last time known to the trace, nanoseconds.
+    pub now: u64,
+}
+
+/// One rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name: in JSON, in the report, for `zctrace explain --rule`.
+    pub name: &'static str,
+    /// What it means and what to do, one paragraph.
+    pub help: &'static str,
+    /// The verdict where it applies; `None`: it only points something out.
+    pub verdict: Option<Verdict>,
+    applies: fn(&Evidence<'_>) -> bool,
+}
+
+impl Rule {
+    /// Whether it applies.
+    #[must_use]
+    pub fn applies(&self, e: &Evidence<'_>) -> bool {
+        (self.applies)(e)
+    }
+}
+
+fn any(e: &Evidence<'_>, kinds: &[MutationKind]) -> bool {
+    e.hurts.iter().any(|h| kinds.contains(&h.kind))
+}
+
+/// Every rule, the gravest first.
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: "unattributed-change",
+        help: "The content of a lent page changed, and neither a call nor a writable mapping accounts for it. \
+               Something wrote behind the kernel's bookkeeping: a driver, a device, or a kernel bug of the family that \
+               lets a splice write into the page cache. Note the file and the range, compare the file with a known good \
+               copy, and treat the machine as suspect.",
+        verdict: Some(Verdict::Mutated),
+        applies: |e| any(e, &[MutationKind::Unattributed]),
+    },
+    Rule {
+        name: "write-in-window",
+        help: "Somebody wrote to bytes of the file that were lent to this transfer and not released. The peer may have \
+               got the old bytes, the new ones, or some of each. Do not write to a file in place while it is being \
+               served: write a new file and rename it over the old one; what is lent then stays as it was.",
+        verdict: Some(Verdict::Mutated),
+        applies: |e| {
+            use MutationKind::{CopyRange, DirectWrite, IoUringWrite, MmapStore, SpliceWrite, Write};
+            let kinds = [Write, IoUringWrite, MmapStore, CopyRange, SpliceWrite, DirectWrite];
+            e.hurts.iter().any(|h| kinds.contains(&h.kind) && !h.leaves_stale())
+        },
+    },
+    Rule {
+        name: "truncated-in-flight",
+        help: "The file was truncated, or a range was punched, zeroed, collapsed or inserted, while its bytes were lent. \
+               Whole pages that leave the page cache keep their old bytes until they are sent; a page that stays is \
+               zeroed in place, and the peer may get the zeroes. Replace the file by rename instead of truncating it.",
+        verdict: Some(Verdict::Mutated),
+        applies: |e| {
+            use MutationKind::{Collapse, Insert, Punch, Truncate, ZeroRange};
+            any(e, &[Truncate, Punch, Collapse, Insert, ZeroRange])
+        },
+    },
+    Rule {
+        name: "stale-after-removal",
+        help: "Lent pages were taken out of the page cache, by a write past it (O_DIRECT) or by no call on record. The \
+               transfer still holds the old pages, so the peer gets what the file held before, whatever it holds now.",
+        verdict: Some(Verdict::Mutated),
+        applies: |e| e.hurts.iter().any(Hurt::leaves_stale),
+    },
+    Rule {
+        name: "retransmit-after-write",
+        help: "Bytes of this transfer were sent again after they had changed. The first transmission and the \
+               retransmission may carry different bytes for the same TCP sequence numbers; which of them the peer kept \
+               depends on what arrived first.",
+        verdict: None,
+        applies: |e| e.last_retransmit.is_some_and(|at| e.hurts.iter().any(|h| h.begin < at)),
+    },
+    Rule {
+        name: "writable-mapping-unwatched",
+        help: "A process has, or made, a shared writable mapping of the file while it was lent. A store through such a \
+               mapping makes no system call and often no event, so that no change was seen proves nothing.",
+        verdict: Some(Verdict::Unknown),
+        applies: |e| e.transfer.reasons.contains(&Reason::WritableMapping),
+    },
+    Rule {
+        name: "short-send-file-shrank",
+        help: "The call moved fewer bytes than it was asked to, and the file was cut short while it ran. A sender that \
+               announced the old length (a Content-Length, a protocol header) owes its peer bytes that do not exist any \
+               more.",
+        verdict: None,
+        applies: |e| e.shrank && e.transfer.bytes < e.transfer.requested,
+    },
+    Rule {
+        name: "stuck-window",
+        help: "The pages were lent for more than 30 seconds. A peer that does not read, or a pipe that nobody drains, \
+               keeps them open to change for as long as it likes. Look at the socket (`ss -tnmo`): a zero window means \
+               the peer stalls, a growing retransmission timer means the network does.",
+        verdict: None,
+        applies: |e| {
+            let t = e.transfer;
+            let until = if t.outcome == Outcome::Held { Some(e.now) } else { t.release_ns };
+            until.is_some_and(|until| until.saturating_sub(t.submit_ns) > STUCK_NS)
+        },
+    },
+];
+
+/// The rule of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|r| r.name == name)
+}

@@ -1,0 +1,256 @@
+//! What is behind one transfer or change: two passes over a recording, nothing kept but what is asked
+//! for. The first pass runs the engine, which says what matters; the second picks those records out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufReader, Seek as _};
+
+use anyhow::Context as _;
+use zctrace_common::frame::Header;
+use zctrace_common::kernel::change_flag;
+
+use crate::engine::{Clue, Engine};
+use crate::event::{Decoded, Event, decode};
+use crate::model::{Fact, FileId, Mutation, Reason, Transfer, TransferId};
+use crate::order::Order;
+use crate::trace::{End, Reader};
+
+/// One frame in its place: time, CPU, number.
+type Key = (u64, u32, u64);
+
+fn key(h: &Header) -> Key {
+    (h.ts, h.cpu, h.seq)
+}
+
+/// Everything that pass one found out about a transfer.
+#[derive(Debug)]
+pub struct Behind {
+    /// The transfer, as the report has it.
+    pub transfer: Transfer,
+    /// Changes that hit it.
+    pub mutations: Vec<Mutation>,
+    /// What the engine said of earlier records.
+    pub clues: BTreeSet<Clue>,
+    records: HashSet<Key>,
+    /// Ids of calls that changed the file, or may have.
+    changes: BTreeMap<u64, u64>,
+    /// Its release; where that is not known, the moment it was given up.
+    until: u64,
+    /// Sockets that its bytes went to.
+    socks: BTreeSet<u64>,
+    /// Live heads of those.
+    heads: HashSet<u64>,
+}
+
+/// Hands over every event in the order of time. Answers what is wrong with the recording's end.
+///
+/// # Errors
+/// When it is not a recording, cannot be read twice, or `take` fails.
+pub fn events(
+    mut file: &File,
+    take: &mut dyn FnMut(&Header, &Event) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<End>> {
+    file.rewind().context("it is read twice, so it cannot be a pipe")?;
+    let mut order = Order::default();
+    let mut failed = Ok(());
+    let mut out = |h: &Header, e: &Event| {
+        if failed.is_ok() {
+            failed = take(h, e);
+        }
+    };
+    let mut reader = Reader::new(BufReader::with_capacity(1 << 20, file))?;
+    let end = reader.read::<anyhow::Error>(&mut |bytes| {
+        if let Decoded::Frame(header, event) = decode(bytes) {
+            order.push(header, event, &mut out);
+        }
+        Ok(())
+    })?;
+    order.finish(&mut out);
+    failed?;
+    Ok((end != End::Complete).then_some(end))
+}
+
+/// Hands over every fact.
+///
+/// # Errors
+/// As [`events`].
+pub fn facts(file: &File, take: &mut dyn FnMut(Fact) -> anyhow::Result<()>) -> anyhow::Result<Option<End>> {
+    let (mut engine, mut facts) = (Engine::new(), Vec::new());
+    let end = events(file, &mut |h, e| {
+        engine.push(h, e, &mut facts);
+        facts.drain(..).try_for_each(&mut *take)
+    })?;
+    engine.finish(&mut facts);
+    facts.drain(..).try_for_each(take)?;
+    Ok(end)
+}
+
+/// Pass one: what is behind the transfer of that id.
+///
+/// # Errors
+/// As [`events`].
+pub fn transfer(file: &File, id: TransferId) -> anyhow::Result<(Option<Behind>, Option<End>)> {
+    let mut pass = Pass { id, ..Pass::default() };
+    pass.engine.witness(id);
+    let mut last = 0;
+    let end = events(file, &mut |h, e| {
+        last = h.ts;
+        pass.event(h, e);
+        Ok(())
+    })?;
+    pass.engine.finish(&mut pass.facts);
+    pass.hand_on(last);
+    let clues = pass.engine.clues();
+    let found = pass.found.map(|(transfer, until)| {
+        pass.changes.retain(|_, begin| *begin < until);
+        let mut socks: BTreeSet<u64> = transfer.socket.iter().map(|s| s.id).collect();
+        socks.extend(clues.iter().filter_map(|c| match c {
+            Clue::Place { sock, .. } => Some(*sock),
+            _ => None,
+        }));
+        Behind {
+            transfer,
+            mutations: pass.mutations,
+            clues,
+            records: pass.records,
+            changes: pass.changes,
+            until,
+            socks,
+            heads: HashSet::new(),
+        }
+    });
+    Ok((found, end))
+}
+
+/// State of pass one.
+#[derive(Debug)]
+struct Pass {
+    id: TransferId,
+    engine: Engine,
+    facts: Vec<Fact>,
+    /// Its file, once it is open.
+    file: Option<FileId>,
+    found: Option<(Transfer, u64)>,
+    mutations: Vec<Mutation>,
+    records: HashSet<Key>,
+    /// Calls that may change files and run: which file, and when they began.
+    running: HashMap<u64, (Option<FileId>, u64)>,
+    /// Those that were about its file, and when they began.
+    changes: BTreeMap<u64, u64>,
+}
+
+impl Default for Pass {
+    fn default() -> Self {
+        Self {
+            id: TransferId::MIN,
+            engine: Engine::new(),
+            facts: Vec::new(),
+            file: None,
+            found: None,
+            mutations: Vec::new(),
+            records: HashSet::new(),
+            running: HashMap::new(),
+            changes: BTreeMap::new(),
+        }
+    }
+}
+
+impl Pass {
+    fn event(&mut self, h: &Header, e: &Event) {
+        match e {
+            Event::OpEnter(e) if (TransferId { cpu: h.cpu, seq: h.seq }) == self.id => {
+                self.file = Some(FileId { dev: e.dev, ino: e.ino, generation: e.generation });
+            }
+            Event::ChangeEnter(c) => {
+                let by_path = c.flags & change_flag::BY_PATH != 0;
+                let begin = if c.flags & change_flag::LATE == 0 { h.ts } else { 0 };
+                let file = FileId { dev: c.dev, ino: c.ino, generation: c.generation };
+                self.running.insert(c.change, ((!by_path).then_some(file), begin));
+            }
+            Event::ChangeExit(x) => {
+                let file = FileId { dev: x.dev, ino: x.ino, generation: x.generation };
+                let known = self.running.get(&x.change).copied();
+                let named = known.and_then(|(file, _)| file).unwrap_or(file);
+                if self.file.is_some_and(|f| f == file || f == named) && self.found.is_none() {
+                    self.changes.insert(x.change, known.map_or(0, |(_, begin)| begin));
+                }
+                if x.more == 0 {
+                    self.running.remove(&x.change);
+                }
+            }
+            _ => {}
+        }
+        self.engine.push(h, e, &mut self.facts);
+        if self.engine.touched() {
+            self.records.insert(key(h));
+        }
+        self.hand_on(h.ts);
+    }
+
+    fn hand_on(&mut self, at: u64) {
+        for fact in self.facts.drain(..) {
+            match fact {
+                Fact::Transfer(t) if t.id == self.id => {
+                    let any = t.reasons.contains(&Reason::ChangeRunning);
+                    let here = self.running.iter();
+                    let here = here.filter(|(_, (f, _))| f.map_or(any, |f| f == t.file.id));
+                    self.changes.extend(here.map(|(id, (_, begin))| (*id, *begin)));
+                    let until = t.release_ns.unwrap_or(at.saturating_add(1));
+                    self.found = Some((*t, until));
+                }
+                Fact::Mutation(m) if m.hits.iter().any(|hit| hit.transfer == self.id) => {
+                    self.mutations.push(*m);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Behind {
+    /// Pass two: whether this record is one of those behind the transfer. To be asked of every event,
+    /// in the order of time.
+    pub fn has(&mut self, h: &Header, e: &Event) -> bool {
+        let t = &self.transfer;
+        let is = |dev: u32, ino: u64, generation: u32| FileId { dev, ino, generation } == t.file.id;
+        let clue = |clue: Clue| self.clues.contains(&clue);
+        let in_window = t.submit_ns <= h.ts && h.ts < self.until;
+        let then = |sock: u64| clue(Clue::Time(h.ts)) && self.socks.contains(&sock);
+        let touched = self.records.contains(&key(h));
+        match e {
+            Event::OpEnter(_) => touched || clue(Clue::Call(TransferId { cpu: h.cpu, seq: h.seq })),
+            Event::Head(x) => {
+                if self.socks.contains(&x.sock) {
+                    self.heads.insert(x.head);
+                }
+                touched || self.clues.contains(&Clue::Head(x.head))
+            }
+            Event::HeadLen(x) => touched || clue(Clue::Head(x.head)),
+            Event::HeadFree(x) => {
+                let was_mine = self.heads.remove(&x.head);
+                let clue = |clue: Clue| self.clues.contains(&clue);
+                touched || clue(Clue::Head(x.head)) || (was_mine && clue(Clue::Time(h.ts)))
+            }
+            Event::Extent(x) => {
+                let end = x.off.saturating_add(u64::from(x.len));
+                let overlaps = x.off < t.offset.saturating_add(t.bytes) && t.offset < end;
+                let here = (x.dev, x.ino) == (t.file.id.dev, t.file.id.ino) && overlaps;
+                touched || (here && clue(Clue::Head(x.head)))
+            }
+            Event::Ack(x) => touched || then(x.sock),
+            Event::RxRead(x) => touched || then(x.sock),
+            Event::SockEnd(x) => touched || then(x.sock),
+            Event::ChangeEnter(c) => touched || self.changes.contains_key(&c.change),
+            Event::ChangeExit(x) => {
+                let here = is(x.dev, x.ino, x.generation) || (x.ino == 0 && x.more == 0);
+                here && self.changes.contains_key(&x.change)
+            }
+            Event::Running(all, _) => all.iter().any(|r| self.changes.contains_key(&r.change)),
+            Event::Dirtied(d) => in_window && is(d.dev, d.ino, d.generation),
+            Event::Removed(r) => in_window && is(r.dev, r.ino, r.generation),
+            Event::Mapped(m) => in_window && is(m.dev, m.ino, m.generation),
+            Event::Loss(l) => touched || (l.records > 0 && l.from_ns < self.until && t.submit_ns <= h.ts),
+            _ => touched,
+        }
+    }
+}
