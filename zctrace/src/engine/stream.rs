@@ -38,6 +38,12 @@ struct Recent {
     end: u64,
     close: Close,
     reason: Option<Reason>,
+    /// When the bytes had been transmitted first.
+    xmit: Option<u64>,
+}
+
+fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
 }
 
 /// How many of each are kept.
@@ -156,9 +162,10 @@ impl Stream {
     /// A call that returned moved these bytes here.
     pub(super) fn add(&mut self, id: TransferId, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
         self.longest_hold = self.longest_hold.max(end - start);
-        let mut last_free = None;
+        let (mut last_free, mut first) = (None, None);
         for freed in self.recent.iter().filter(|r| r.start < end && r.end > start) {
             last_free = last_free.max(Some(freed.close));
+            first = earlier(first, freed.xmit);
             ledger.clue(id, Clue::Head(freed.head));
             ledger.clue(id, Clue::Time(freed.close.at));
             if let Some(reason) = freed.reason {
@@ -171,16 +178,12 @@ impl Stream {
         if self.holds.insert((start, id), Hold { id, end, in_call: false, last_free }).is_none() {
             ledger.hold(id);
         }
-        let seen = self.heads.range((start.saturating_sub(self.longest_head), 0)..(end, 0));
-        let first = seen
-            .filter(|(_, (head_end, _))| *head_end > start)
-            .map(|((_, head), (_, at))| {
-                ledger.clue(id, Clue::Head(*head));
-                *at
-            })
-            .min();
-        if let (Some(at), Some(t)) = (first, ledger.get(id)) {
-            t.first_xmit_ns = Some(t.first_xmit_ns.unwrap_or(at).min(at));
+        for (head, at) in self.heads_in(start, end) {
+            ledger.clue(id, Clue::Head(head));
+            first = earlier(first, Some(at));
+        }
+        if let Some(t) = ledger.get(id) {
+            t.first_xmit_ns = earlier(t.first_xmit_ns, first);
         }
         self.returned((start, id), at, ledger);
     }
@@ -192,6 +195,12 @@ impl Stream {
             self.recent.clear();
         }
         self.forget_past();
+    }
+
+    /// Live heads that hold some of these bytes, and when each was handed to a device.
+    fn heads_in(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
+        let near = self.heads.range((start.saturating_sub(self.longest_head), 0)..(end, 0));
+        near.filter(move |(_, (head_end, _))| *head_end > start).map(|((_, head), (_, at))| (*head, *at))
     }
 
     /// A call runs whose bytes are not known yet.
@@ -289,7 +298,10 @@ impl Stream {
         if start >= end {
             return;
         }
-        self.remember(Recent { head: 0, start, end, close, reason: None });
+        if self.movers > 0 {
+            let xmit = self.heads_in(start, end).map(|(_, at)| at).min();
+            self.remember(Recent { head: 0, start, end, close, reason: None, xmit });
+        }
         for key in self.running.range(..(end, TransferId::MIN)) {
             if let Some(hold) = self.holds.get_mut(key) {
                 hold.last_free = hold.last_free.max(Some(close));
@@ -345,7 +357,7 @@ impl Stream {
 
     /// The head that held `[start, end)` is gone.
     pub(super) fn free(&mut self, head: u64, start: u64, end: u64, freed: Freed, ledger: &mut Ledger) {
-        self.heads.remove(&(start, head));
+        let xmit = self.heads.remove(&(start, head)).map(|(_, at)| at);
         if start >= end {
             return;
         }
@@ -357,7 +369,7 @@ impl Stream {
         if start >= end {
             return;
         }
-        self.remember(Recent { head, start, end, close, reason });
+        self.remember(Recent { head, start, end, close, reason, xmit });
         self.concerns(start, end, ledger);
         for key in self.overlapping(start, end) {
             if let Some(hold) = self.holds.get_mut(&key) {
