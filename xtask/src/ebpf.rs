@@ -10,8 +10,9 @@ use crate::{debian, sh, test};
 
 const LINKER: &str = "0.13.0";
 const LLVM: &str = "/usr/lib/llvm-22";
-const DEBIAN: [&str; 5] =
-    ["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev", "libpolly-22-dev", "libzstd-dev"];
+/// With the sources of core: its lines are part of the object's BTF where they can be read.
+const DEBIAN: [&str; 6] =
+    ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-src", "llvm-22-dev", "libpolly-22-dev", "libzstd-dev"];
 const TARGET: &str = "bpfel-unknown-none";
 
 /// A compiler that can build for BPF.
