@@ -8,47 +8,34 @@ use crate::{
     globals::off,
     kread,
     maps::{ChangeEnt, WatchEnt},
-    watch,
+    watch::{self, Watched},
 };
 
 /// All bytes that follow.
 pub const ALL: u64 = u64::MAX;
 
-/// A watched file behind a `struct file`.
-#[derive(Clone, Copy, Default)]
-pub struct Target {
-    /// 0: named by a path, so not known yet.
-    pub file: u64,
-    pub inode: u64,
-    pub ino: u64,
-    pub dev: u32,
-    pub generation: u32,
-}
-
-#[inline(always)]
-pub fn target(file: u64) -> Option<Target> {
-    if file == 0 {
-        return None;
-    }
-    let known = watch::find(kread::host_of(file))?;
-    Some(Target { file, inode: known.inode, ino: known.ino, dev: known.dev, generation: known.generation })
-}
-
 /// What a call says it will do.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Plan {
-    /// `change::*`
-    pub what: u8,
     pub off: u64,
     pub len: u64,
+    /// `change::*`
+    pub what: u8,
     /// `place::*`
     pub place: u8,
+    pub pad: [u8; 6],
 }
 
 impl Plan {
     #[inline(always)]
+    pub fn new(what: u8, off: u64, len: u64, place: u8) -> Self {
+        Self { off, len, what, place, pad: [0; 6] }
+    }
+
+    #[inline(always)]
     pub fn whole(what: u8, off: u64, len: u64) -> Self {
-        Self { what, off, len, place: place::WHOLE }
+        Self::new(what, off, len, place::WHOLE)
     }
 }
 
@@ -66,18 +53,9 @@ pub mod place {
     pub const SHRUNK: u8 = 4;
 }
 
-impl ChangeEnt {
-    /// Only now it is known which file it changes.
-    #[inline(always)]
-    pub fn of(&mut self, t: &Target) {
-        (self.file, self.inode, self.ino) = (t.file, t.inode, t.ino);
-        (self.dev, self.generation) = (t.dev, t.generation);
-    }
-}
-
 /// States that it begins.
 #[inline(always)]
-pub fn begin(t: &Target, plan: &Plan, mut flags: u8) -> ChangeEnt {
+pub fn begin(t: &Watched, plan: &Plan, mut flags: u8) -> ChangeEnt {
     let stamp = emit::stamp();
     let mut size = 0;
     if t.file == 0 {
@@ -103,21 +81,7 @@ pub fn begin(t: &Target, plan: &Plan, mut flags: u8) -> ChangeEnt {
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
     emit::put(kind::CHANGE_ENTER, stamp, body);
-    ChangeEnt {
-        id: stamp.id(),
-        file: t.file,
-        inode: t.inode,
-        ino: t.ino,
-        off: plan.off,
-        len: plan.len,
-        dev: t.dev,
-        generation: t.generation,
-        what: plan.what,
-        place: plan.place,
-        removed: 0,
-        pad: [0; 5],
-        touched: 0,
-    }
+    ChangeEnt { id: stamp.id(), of: *t, plan: *plan, removed: 0, touched: 0 }
 }
 
 /// A failed call may have changed bytes: an O_SYNC write that cannot be written back, a range
@@ -140,7 +104,7 @@ fn halfway(place: u8, errno: i64) -> bool {
 
 /// States one file's part in what is over. `more`: its end follows.
 #[inline(always)]
-pub fn part(ent: &ChangeEnt, t: &Target, plan: &Plan, ret: i64, more: bool) {
+pub fn part(ent: &ChangeEnt, t: &Watched, plan: &Plan, ret: i64, more: bool) {
     let mut body = ChangeExit {
         change: ent.id,
         ino: t.ino,
@@ -173,22 +137,26 @@ pub fn part(ent: &ChangeEnt, t: &Target, plan: &Plan, ret: i64, more: bool) {
 /// States that it is over. Its entry is removed afterwards: what is not in the map has been stated.
 #[inline(always)]
 pub fn end(ent: &ChangeEnt, ret: i64) {
-    let t =
-        Target { file: ent.file, inode: ent.inode, ino: ent.ino, dev: ent.dev, generation: ent.generation };
-    if t.file != 0 {
-        part(ent, &t, &Plan { what: ent.what, off: ent.off, len: ent.len, place: ent.place }, ret, false);
+    if ent.of.file != 0 {
+        part(ent, &ent.of, &ent.plan, ret, false);
         return;
     }
-    if ret >= 0 && ent.place == place::SHRUNK {
-        if let Some(w) = watch::find(ent.touched) {
-            let t = Target { file: 0, inode: w.inode, ino: w.ino, dev: w.dev, generation: w.generation };
-            part(ent, &t, &Plan::whole(ent.what, ent.off, ALL), 0, true);
+    if ret >= 0 && ent.plan.place == place::SHRUNK {
+        if let Some(t) = watch::find(ent.touched) {
+            part(ent, &t, &Plan::whole(ent.plan.what, ent.plan.off, ALL), 0, true);
         } else {
-            let named = Named { change: ent.id, size: ent.off };
+            let named = Named { change: ent.id, size: ent.plan.off };
             watch::each_shrunk(if_shrunk, (&raw const named).cast());
         }
     }
     emit::emit(kind::CHANGE_EXIT, ChangeExit { change: ent.id, ..ChangeExit::default() });
+}
+
+/// States that it is over, nobody knows how: it may have done all it said.
+#[inline(always)]
+pub fn end_unseen(ent: &ChangeEnt) {
+    let plan = Plan { place: place::WHOLE, ..ent.plan };
+    end(&ChangeEnt { plan, ..*ent }, 0);
 }
 
 /// A call that named its file by a path, and left it this long.

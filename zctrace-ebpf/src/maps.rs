@@ -6,6 +6,8 @@ use aya_ebpf::{
 };
 use zctrace_common::{call, counter};
 
+use crate::{change::Plan, watch::Watched};
+
 /// Frames. Written by `emit` only; the loader sets the size and reads.
 #[map]
 pub static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
@@ -100,19 +102,10 @@ pub struct WatchEnt {
 #[derive(Clone, Copy)]
 pub struct ChangeEnt {
     pub id: u64,
-    /// 0: named by a path.
-    pub file: u64,
-    pub inode: u64,
-    pub ino: u64,
-    pub off: u64,
-    pub len: u64,
-    pub dev: u32,
-    pub generation: u32,
-    pub what: u8,
-    pub place: u8,
+    pub of: Watched,
+    pub plan: Plan,
     /// 1: pages of the file left the page cache.
-    pub removed: u8,
-    pub pad: [u8; 5],
+    pub removed: u64,
     /// Named by a path: the first watched `struct inode *` of which the call touched a folio.
     pub touched: u64,
 }

@@ -10,7 +10,6 @@ use crate::{
     globals::off,
     kread,
     maps::{PIPES, PipeEnt, SEEN, SLABS, SOCKS, SeenKey, SockEnt},
-    watch,
 };
 
 /// The id of `sk`, which is tracked from now on; 0 when there is no room.
@@ -164,11 +163,10 @@ pub fn pipe_drained(ent: *mut PipeEnt, tail: u32) {
 
 /// States the path of an open file, once per (inode, dentry).
 #[inline(never)]
-pub fn path(file: u64) -> u64 {
+pub fn path(file: u64, generation: u32) -> u64 {
     let inode: u64 = kread::get(file, off!(file_inode));
     let mut dentry: u64 = kread::get(file, off!(file_dentry));
     let (dev, ino) = kread::identity(inode);
-    let generation = watch::generation(kread::host_of(file));
     let key = SeenKey { ino, dev, generation, dentry, name: kread::get(dentry, off!(dentry_hash)) };
     if unsafe { SEEN.get(&key) }.is_some() {
         return 0;

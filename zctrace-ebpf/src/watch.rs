@@ -14,8 +14,11 @@ use crate::{
 };
 
 /// A watched file.
-#[derive(Clone, Copy)]
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
 pub struct Watched {
+    /// The `struct file *` a call names it by; 0: none, or not known yet.
+    pub file: u64,
     /// `struct inode *` of its pages.
     pub inode: u64,
     pub ino: u64,
@@ -30,7 +33,16 @@ pub fn find(inode: u64) -> Option<Watched> {
     if !is_same(inode, known) {
         return None;
     }
-    Some(Watched { inode, ino: known.ino, dev: known.dev, generation: known.generation })
+    Some(Watched { file: 0, inode, ino: known.ino, dev: known.dev, generation: known.generation })
+}
+
+/// The watched file behind a `struct file`.
+#[inline(always)]
+pub fn behind(file: u64) -> Option<Watched> {
+    if file == 0 {
+        return None;
+    }
+    Some(Watched { file, ..find(kread::host_of(file))? })
 }
 
 /// Whether the memory still is the inode that was lent.
@@ -54,23 +66,22 @@ pub fn generation(inode: u64) -> u32 {
     kread::get(inode, off!(inode_generation))
 }
 
-/// Changes to the file are stated from now on. Answers `watch::*`.
+/// Changes to the file are stated from now on. Answers `watch::*` and its generation.
 #[inline(always)]
-pub fn start(file: u64, dev: u32, ino: u64) -> u32 {
+pub fn start(file: u64, dev: u32, ino: u64) -> (u32, u32) {
     let mapping: u64 = kread::get(file, off!(file_mapping));
     let inode: u64 = kread::get(mapping, off!(mapping_host));
     let size = size(inode);
     let locked = kread::opt::<u64>(inode, off!(inode_rwsem)).unwrap_or_default() & 1 != 0;
     let mut known = false;
     let mut idle = !locked;
+    let generation = generation(inode);
     if let Some(ent) = WATCHED.get_ptr_mut(&inode) {
         let ent = unsafe { &mut *ent };
         known = is_same(inode, ent);
-        // A truncation under way must still show as one.
-        if known && size > ent.size {
-            ent.size = size;
-        }
         if known {
+            // A truncation under way must still show as one.
+            ent.size = ent.size.max(size);
             idle |= ent.idle != 0;
             ent.idle = u64::from(idle);
         }
@@ -79,7 +90,7 @@ pub fn start(file: u64, dev: u32, ino: u64) -> u32 {
     let mut flags = 0;
     if !known {
         let host: u64 = kread::get(inode, off!(inode_ino));
-        let ent = WatchEnt { ino, size, host, sb, dev, generation: generation(inode), idle: u64::from(idle) };
+        let ent = WatchEnt { ino, size, host, sb, dev, generation, idle: u64::from(idle) };
         if WATCHED.insert(&inode, &ent, 0).is_err() {
             emit::count(counter::FILES_FULL);
             flags |= watch::FULL;
@@ -100,7 +111,7 @@ pub fn start(file: u64, dev: u32, ino: u64) -> u32 {
     {
         flags |= watch::BELOW;
     }
-    flags
+    (flags, generation)
 }
 
 /// A change to the file is over.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use zctrace_common::kernel::{family, proto};
 
 use crate::model::{
-    Api, FileRef, LossWhat, MutationKind, Outcome, Phase, ProbeState, ProbeStatus, Reason, ReleasedBy,
-    SeenBy, SockAddr, Verdict,
+    Api, FileRef, LossWhat, Mutation, MutationKind, Outcome, Phase, ProbeState, ProbeStatus, Reason,
+    ReleasedBy, SeenBy, SockAddr, Verdict,
 };
 
 /// A duration, three digits: `1.23 ms`.
@@ -249,6 +249,18 @@ pub fn file(file: &FileRef) -> Cow<'_, str> {
         Some(path) => harmless(path),
         None => format!("ino {} on {}", file.id.ino, dev(file.id.dev)).into(),
     }
+}
+
+/// Who made a change, harmless: `cp/123`.
+#[must_use]
+pub fn writer(m: &Mutation) -> String {
+    m.pid.map_or_else(|| "nobody on record".into(), |pid| format!("{}/{pid}", harmless(&m.comm)))
+}
+
+/// `4096+512`; `4096+…`: all bytes that follow.
+#[must_use]
+pub fn range(off: u64, len: Option<u64>) -> String {
+    len.map_or_else(|| format!("{off}+…"), |len| format!("{off}+{len}"))
 }
 
 /// The missing ones among these probes, a harmless sentence each.

@@ -6,7 +6,10 @@ use aya_ebpf::{
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
-use zctrace_common::kernel::{Dirtied, Removed, kind};
+use zctrace_common::{
+    counter::gate,
+    kernel::{Dirtied, Removed, kind},
+};
 
 use crate::{emit, globals::off, kread, maps::CHANGES, watch};
 
@@ -19,17 +22,23 @@ fn said(inode: u64, removes: bool) -> bool {
     };
     let ent = unsafe { &mut *ent };
     // Without an inode, it says when it returns which file it was.
-    let said = ent.inode == inode || ent.inode == 0;
+    let said = ent.of.inode == inode || ent.of.inode == 0;
     if said && removes {
         ent.removed = 1;
     }
-    if ent.inode == 0 && ent.touched == 0 {
+    if ent.of.inode == 0 && ent.touched == 0 {
         ent.touched = inode;
     }
     said
 }
 
-/// Bytes of the folio.
+/// The folio's place in the file: offset and length in bytes.
+#[inline(always)]
+fn range(folio: u64) -> (u64, u64) {
+    let index: u64 = kread::get(folio, off!(folio_index));
+    (index << 12, bytes(folio))
+}
+
 #[inline(always)]
 fn bytes(folio: u64) -> u64 {
     // Of a large folio, the second page says whose tail it is.
@@ -44,6 +53,9 @@ fn bytes(folio: u64) -> u64 {
 
 #[raw_tracepoint(tracepoint = "writeback_dirty_folio")]
 pub fn zct_dirty(ctx: RawTracePointContext) -> i32 {
+    if !emit::gate(gate::FILES) {
+        return 0;
+    }
     let (folio, mapping): (u64, u64) = (ctx.arg(0), ctx.arg(1));
     let inode: u64 = kread::get(mapping, off!(mapping_host));
     let Some(known) = watch::find(inode) else {
@@ -52,11 +64,11 @@ pub fn zct_dirty(ctx: RawTracePointContext) -> i32 {
     if said(inode, false) {
         return 0;
     }
-    let index: u64 = kread::get(folio, off!(folio_index));
+    let (off, len) = range(folio);
     let body = Dirtied {
         ino: known.ino,
-        off: index << 12,
-        len: bytes(folio),
+        off,
+        len,
         dev: known.dev,
         generation: known.generation,
         mapped: u32::from(kread::get::<i32>(mapping, off!(mmap_writable)) > 0),
@@ -69,6 +81,9 @@ pub fn zct_dirty(ctx: RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "mm_filemap_delete_from_page_cache")]
 pub fn zct_removed(ctx: RawTracePointContext) -> i32 {
+    if !emit::gate(gate::FILES) {
+        return 0;
+    }
     let folio: u64 = ctx.arg(0);
     // Reclaim and POSIX_FADV_DONTNEED take only what nobody else holds: folio_ref_freeze().
     if kread::get::<u32>(folio, off!(folio_refs)) == 0 {
@@ -83,11 +98,11 @@ pub fn zct_removed(ctx: RawTracePointContext) -> i32 {
     if said(inode, true) || watch::is_going(inode) {
         return 0;
     }
-    let index: u64 = kread::get(folio, off!(folio_index));
+    let (off, len) = range(folio);
     let body = Removed {
         ino: known.ino,
-        off: index << 12,
-        len: bytes(folio),
+        off,
+        len,
         dev: known.dev,
         generation: known.generation,
         comm: bpf_get_current_comm().unwrap_or_default(),

@@ -12,12 +12,12 @@ use zctrace_common::{
 
 use super::syscall::Regs;
 use crate::{
-    change::{ALL, Plan, Target, begin, end, part, place, target},
+    change::{ALL, Plan, begin, end, end_unseen, part, place},
     emit,
     globals::off,
     kread,
     maps::{CHANGES, ChangeEnt},
-    watch,
+    watch::{self, Watched},
 };
 
 pub const O_TRUNC: u64 = 0o1000;
@@ -47,22 +47,22 @@ pub fn fallocate(mode: u64, off: u64, len: u64) -> Option<Plan> {
 
 /// A write of up to `len` bytes, at `fixed` or at the file's position.
 #[inline(always)]
-pub fn write(t: &Target, what: u8, fixed: Option<u64>, len: u64, append: bool) -> Plan {
+pub fn write(t: &Watched, what: u8, fixed: Option<u64>, len: u64, append: bool) -> Plan {
     let (off, place) = match (append, fixed) {
         (true, _) => (watch::size(t.inode), place::APPEND),
         (_, Some(off)) => (off, place::FIXED),
         _ => (kread::get(t.file, off!(file_pos)), place::POSITION),
     };
-    Plan { what, off, len, place }
+    Plan::new(what, off, len, place)
 }
 
 #[inline(always)]
-pub fn appends(t: &Target) -> bool {
+pub fn appends(t: &Watched) -> bool {
     kread::get::<u32>(t.file, off!(file_flags)) & O_APPEND != 0
 }
 
 #[inline(always)]
-fn plan(class: u8, regs: &Regs, t: &Target) -> Option<Plan> {
+fn plan(class: u8, regs: &Regs, t: &Watched) -> Option<Plan> {
     if regs.compat {
         // Arguments are laid out in other ways: anything may change.
         let what = if class == call::FTRUNCATE { change::TRUNCATE } else { change::WRITE };
@@ -155,7 +155,7 @@ pub fn enter(class: u8, regs: &Regs) {
     }
     let (t, plan) = if on_file(class, regs) {
         let file = kread::file_of(kread::task(), regs.arg(descriptor(class)));
-        let Some(t) = target(file) else {
+        let Some(t) = watch::behind(file) else {
             return;
         };
         let Some(plan) = plan(class, regs, &t) else {
@@ -168,9 +168,9 @@ pub fn enter(class: u8, regs: &Regs) {
             plan.off = regs.arg(1);
             plan.place = place::SHRUNK;
         }
-        (Target::default(), plan)
+        (Watched::default(), plan)
     } else if class == call::IO_SUBMIT && aio(regs, None) {
-        (Target::default(), Plan::whole(change::WRITE, 0, ALL))
+        (Watched::default(), Plan::whole(change::WRITE, 0, ALL))
     } else {
         return;
     };
@@ -187,8 +187,7 @@ pub fn enter(class: u8, regs: &Regs) {
 #[inline(always)]
 pub fn missed(tid: u32) {
     if let Some(ent) = unsafe { CHANGES.get(&tid) } {
-        let ent = ChangeEnt { place: place::WHOLE, ..*ent };
-        end(&ent, 0);
+        end_unseen(ent);
         let _ = CHANGES.remove(&tid);
     }
 }
@@ -205,13 +204,13 @@ pub fn exit(class: u8, regs: &Regs, ret: i64) {
         return;
     };
     let mut ent = *ent;
-    if ent.file == 0 && ret >= 0 {
+    if ent.of.file == 0 && ret >= 0 {
         if class == call::IO_SUBMIT {
             let _ = aio(regs, Some(&ent));
         } else if class != call::TRUNCATE
-            && let Some(t) = target(kread::file_of(kread::task(), ret as u64))
+            && let Some(t) = watch::behind(kread::file_of(kread::task(), ret as u64))
         {
-            ent.of(&t);
+            ent.of = t;
         }
     }
     end(&ent, ret);
@@ -225,7 +224,7 @@ fn late(class: u8, regs: &Regs, ret: i64) {
         return;
     }
     let file = kread::file_of(kread::task(), regs.arg(descriptor(class)));
-    let Some(t) = target(file) else {
+    let Some(t) = watch::behind(file) else {
         return;
     };
     let Some(mut plan) = plan(class, regs, &t) else {
@@ -264,7 +263,8 @@ fn aio(regs: &Regs, of: Option<&ChangeEnt>) -> bool {
         if opcode != PWRITE && opcode != PWRITEV {
             continue;
         }
-        let Some(t) = target(kread::file_of(task, u64::from(kread::user::<u32>(iocb.wrapping_add(20)))))
+        let Some(t) =
+            watch::behind(kread::file_of(task, u64::from(kread::user::<u32>(iocb.wrapping_add(20)))))
         else {
             continue;
         };
@@ -290,7 +290,7 @@ pub fn mapped(regs: &Regs, ret: i64) {
         return;
     }
     let file = kread::file_of(kread::task(), regs.arg(4));
-    let Some(t) = target(file) else {
+    let Some(t) = watch::behind(file) else {
         return;
     };
     if kread::get::<u32>(file, off!(file_mode)) & FMODE_WRITE != 0 {

@@ -206,10 +206,9 @@ fn submit(
             }
         }
         if opens {
-            track::path(src.file);
             // Watched before it is asked who may store without a call.
-            body.watch = watch::start(src.file, body.dev, body.ino);
-            body.generation = watch::generation(kread::host_of(src.file));
+            (body.watch, body.generation) = watch::start(src.file, body.dev, body.ino);
+            track::path(src.file, body.generation);
         }
     }
     if let Some(ent) = src_pipe {

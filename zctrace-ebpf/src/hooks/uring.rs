@@ -5,18 +5,19 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use zctrace_common::{
-    counter,
+    counter::{self, gate},
     kernel::{change, change_flag},
     layout::MISSING,
 };
 
 use super::change::{O_TRUNC, appends, fallocate, write};
 use crate::{
-    change::{ALL, Plan, Target, begin, end, part, place, target},
+    change::{ALL, Plan, begin, end, end_unseen, part, place},
     emit,
     globals::off,
     kread,
-    maps::URING,
+    maps::{ChangeEnt, URING},
+    watch::{self, Watched},
 };
 
 /// `enum io_uring_op`
@@ -41,8 +42,14 @@ fn changes(op: u8) -> bool {
     )
 }
 
+/// It makes the descriptor of the file that it may change.
 #[inline(always)]
-fn plan(op: u8, req: u64, t: &Target) -> Option<Plan> {
+fn opens(op: u8) -> bool {
+    op == opcode::OPENAT || op == opcode::OPENAT2
+}
+
+#[inline(always)]
+fn plan(op: u8, req: u64, t: &Watched) -> Option<Plan> {
     match op {
         opcode::FALLOCATE => {
             let mode = u64::from(kread::get::<u32>(req, off!(uring_sync_mode)));
@@ -52,7 +59,7 @@ fn plan(op: u8, req: u64, t: &Target) -> Option<Plan> {
         opcode::FTRUNCATE => Some(Plan::whole(change::TRUNCATE, 0, ALL)),
         opcode::OPENAT | opcode::OPENAT2 => {
             let flags = kread::opt(req, off!(uring_open_flags)).unwrap_or(O_TRUNC);
-            let plan = Plan { what: change::TRUNCATE, off: 0, len: ALL, place: place::SHRUNK };
+            let plan = Plan::new(change::TRUNCATE, 0, ALL, place::SHRUNK);
             if flags & O_TRUNC == 0 { None } else { Some(plan) }
         }
         opcode::SPLICE => at(t, change::SPLICE, kread::get(req, off!(uring_splice_off)), ALL),
@@ -66,7 +73,7 @@ fn plan(op: u8, req: u64, t: &Target) -> Option<Plan> {
 }
 
 #[inline(always)]
-fn at(t: &Target, what: u8, off: u64, len: u64) -> Option<Plan> {
+fn at(t: &Watched, what: u8, off: u64, len: u64) -> Option<Plan> {
     // At the position, which others may move; or at the end.
     if off == ALL || t.file == 0 || appends(t) {
         return Some(Plan::whole(what, 0, ALL));
@@ -94,23 +101,23 @@ fn file_of(req: u64) -> u64 {
 
 #[raw_tracepoint(tracepoint = "io_uring_submit_req")]
 pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
+    if !emit::gate(gate::FILES) {
+        return 0;
+    }
     let req: u64 = ctx.arg(0);
     if let Some(old) = unsafe { URING.get(&req) } {
         // Over without an event: nobody wanted to hear of its completion.
-        let mut old = *old;
-        old.place = place::WHOLE;
-        end(&old, 0);
+        end_unseen(old);
         let _ = URING.remove(&req);
     }
     let op: u8 = kread::get(req, off!(uring_opcode));
     if !changes(op) {
         return 0;
     }
-    let opens = op == opcode::OPENAT || op == opcode::OPENAT2;
-    let file = if opens { 0 } else { file_of(req) };
-    let t = match target(file) {
+    let file = if opens(op) { 0 } else { file_of(req) };
+    let t = match watch::behind(file) {
         Some(t) => t,
-        None if file == 0 => Target::default(),
+        None if file == 0 => Watched::default(),
         None => return 0,
     };
     let Some(plan) = plan(op, req, &t) else {
@@ -125,37 +132,24 @@ pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "io_uring_complete")]
 pub fn zct_uring_complete(ctx: RawTracePointContext) -> i32 {
+    if !emit::gate(gate::FILES) {
+        return 0;
+    }
     let req: u64 = ctx.arg(1);
     let op: u8 = kread::get(req, off!(uring_opcode));
     if req == 0 || !changes(op) {
         return 0;
     }
     let ret = i64::from(kread::get::<i32>(req, off!(uring_res)));
-    let opens = op == opcode::OPENAT || op == opcode::OPENAT2;
     if let Some(ent) = unsafe { URING.get(&req) } {
         let mut ent = *ent;
-        if opens {
-            // With a slot, it has no descriptor.
-            if ret >= 0 && kread::opt::<u32>(req, off!(uring_open_slot)).unwrap_or(1) == 0 {
-                ent.place = place::WHOLE;
-                if let Some(t) = target(kread::file_of(kread::task(), ret as u64)) {
-                    ent.of(&t);
-                }
-            }
-            end(&ent, ret);
-        } else if ent.file == 0 && ret >= 0 {
-            // Its file was not known when it was submitted, nor was its range.
-            if let Some(t) = target(kread::get(req, off!(uring_file))) {
-                ent.of(&t);
-                (ent.off, ent.len, ent.place) = (0, ALL, place::WHOLE);
-            }
-            end(&ent, ret);
-        } else {
-            end(&ent, ret);
+        if ent.of.file == 0 && ret >= 0 {
+            resolve(&mut ent, op, req, ret);
         }
+        end(&ent, ret);
         let _ = URING.remove(&req);
-    } else if !opens
-        && let Some(t) = target(kread::get(req, off!(uring_file)))
+    } else if !opens(op)
+        && let Some(t) = watch::behind(kread::get(req, off!(uring_file)))
         && let Some(plan) = plan(op, req, &t)
     {
         // Not watched when it was submitted; its position has moved on.
@@ -163,4 +157,22 @@ pub fn zct_uring_complete(ctx: RawTracePointContext) -> i32 {
         part(&ent, &t, &Plan::whole(plan.what, 0, ALL), ret, false);
     }
     0
+}
+
+/// Its file was not known when it was submitted, nor was its range.
+#[inline(always)]
+fn resolve(ent: &mut ChangeEnt, op: u8, req: u64, ret: i64) {
+    let file = if !opens(op) {
+        kread::get(req, off!(uring_file))
+    } else if kread::opt::<u32>(req, off!(uring_open_slot)).unwrap_or(1) == 0 {
+        // It has a descriptor of its own: whether the file is watched is certain.
+        ent.plan.place = place::WHOLE;
+        kread::file_of(kread::task(), ret as u64)
+    } else {
+        return;
+    };
+    if let Some(t) = watch::behind(file) {
+        ent.of = t;
+        ent.plan = Plan::whole(ent.plan.what, 0, ALL);
+    }
 }

@@ -270,10 +270,10 @@ impl Loaded {
     }
 
     fn changes<K: aya::Pod>(&self, name: &str) -> Vec<RunningChange> {
-        // id, file, inode, ino, off, len, device and generation, the rest
-        let map = self.ebpf.map(name).and_then(|m| HashMap::<_, K, [u64; 9]>::try_from(m).ok());
+        // id, file, inode, ino, device and generation, the rest
+        let map = self.ebpf.map(name).and_then(|m| HashMap::<_, K, [u64; 10]>::try_from(m).ok());
         #[expect(clippy::cast_possible_truncation, reason = "two 32-bit halves")]
-        let running = |[change, _, _, ino, _, _, which, ..]: [u64; 9]| RunningChange {
+        let running = |[change, _, _, ino, which, ..]: [u64; 10]| RunningChange {
             change,
             ino,
             dev: which as u32,

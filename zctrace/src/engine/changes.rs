@@ -376,7 +376,7 @@ impl Changes {
             };
             done.hits.push(Hit { transfer: t.id, phase });
             t.mutations.push(id);
-            judged.hurts.push(Hurt { kind: done.kind, begin: done.begin, phase, removed: done.removed });
+            judged.hurts.push(Hurt { kind: done.kind, begin: done.begin, removed: done.removed });
         }
         judged
     }
@@ -417,20 +417,23 @@ impl Changes {
 
 /// Indices of those that others account for.
 fn explained(done: &mut [Done]) -> BTreeSet<usize> {
+    let (calls, folios): (Vec<usize>, Vec<usize>) =
+        (0..done.len()).partition(|i| done.get(*i).is_some_and(|d| d.seen_by == SeenBy::Syscall));
+    let by_size: Vec<usize> =
+        calls.iter().copied().filter(|i| done.get(*i).is_some_and(|d| d.by_size)).collect();
     let mut found = BTreeSet::new();
-    for call in 0..done.len() {
-        let mut removed = false;
-        for (i, folio) in done.iter().enumerate() {
-            let Some(call) = done.get(call) else { continue };
-            if call.explains(folio) {
-                found.insert(i);
-                removed |= folio.removed;
-            } else if call.shortens(folio) {
-                found.insert(i);
-            }
+    for &i in &calls {
+        let Some(call) = done.get(i) else { continue };
+        let named = by_size.iter().filter(|c| done.get(**c).is_some_and(|other| call.shortens(other)));
+        found.extend(named);
+        let parts = folios.iter().filter(|f| done.get(**f).is_some_and(|folio| call.explains(folio)));
+        let mut removed = call.removed;
+        for part in parts {
+            found.insert(*part);
+            removed |= done.get(*part).is_some_and(|folio| folio.removed);
         }
-        if let Some(call) = done.get_mut(call) {
-            call.removed |= removed;
+        if let Some(call) = done.get_mut(i) {
+            call.removed = removed;
         }
     }
     found

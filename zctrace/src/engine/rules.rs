@@ -1,7 +1,7 @@
 //! What can be said of a transfer, as named rules: each looks at the evidence and either applies or
 //! does not. The verdict follows from those that do.
 
-use crate::model::{MutationKind, Outcome, Phase, Reason, Transfer, Verdict};
+use crate::model::{MutationKind, Outcome, Reason, Transfer, Verdict};
 
 /// Nanoseconds after which an open window is called stuck.
 const STUCK_NS: u64 = 30_000_000_000;
@@ -13,8 +13,6 @@ pub struct Hurt {
     pub kind: MutationKind,
     /// When it began, nanoseconds; 0: not seen.
     pub begin: u64,
-    /// Phase of the transfer then.
-    pub phase: Phase,
     /// Pages left the page cache by it.
     pub removed: bool,
 }

@@ -79,19 +79,12 @@ impl<W: Write> Lines<W> {
 
     /// After the transfers it hit.
     fn mutation(&mut self, m: &Mutation) -> io::Result<()> {
-        let who = m
-            .pid
-            .map_or_else(|| "nobody on record".into(), |pid| format!("{}/{pid}", text::harmless(&m.comm)));
-        let path = m.file.path.as_deref().map_or_else(
-            || format!("ino {} on {}", m.file.id.ino, text::dev(m.file.id.dev)),
-            |p| text::harmless(p).into_owned(),
-        );
-        let len = m.len.map_or_else(|| "…".into(), |n| n.to_string());
+        let who = text::writer(m);
         let hits = text::transfers(m.hits.len() as u64);
         let head = format!("{:>9} {} {} by {who}: ", self.time(m.at_ns), m.id, text::mutation(m.kind));
-        let tail = format!(" {}+{len}, hit {hits}", m.offset);
+        let tail = format!(" {}, hit {hits}", text::range(m.offset, m.len));
         let room = WIDTH.saturating_sub(head.chars().count() + tail.chars().count());
-        writeln!(self.to, "{head}{}{tail}", text::shorten(&path, room.max(8)))
+        writeln!(self.to, "{head}{}{tail}", text::shorten(&text::file(&m.file), room.max(8)))
     }
 
     fn loss(&mut self, l: &LossLine) -> io::Result<()> {

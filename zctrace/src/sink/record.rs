@@ -8,7 +8,6 @@ use zctrace_common::kernel::{
     ChangeEnter, ChangeExit, Head, HeadFree, OpEnter, OpExit, Pipe, change, change_flag, end, exit_flag,
     free_flag, head_flag, op, op_flag, pipe_why, proc_what, sock_end,
 };
-use zctrace_common::user::Loss;
 
 use crate::event::Event;
 use crate::model::LossWhat;
@@ -38,7 +37,7 @@ pub(super) struct Words {
 
 /// `4096+100`
 pub(super) fn range(off: u64, len: u64) -> String {
-    if len == u64::MAX { format!("{off}+…") } else { format!("{off}+{len}") }
+    text::range(off, (len != u64::MAX).then_some(len))
 }
 
 /// `nginx/4242`
@@ -153,7 +152,7 @@ impl Words {
             Event::Mapped(_) => {
                 format!("pid {} made a shared writable mapping of the file", h.task >> 32)
             }
-            Event::Loss(l) => lost(l),
+            Event::Loss(l) => text::loss_sentence(LossWhat::of(l.what), l.records),
             Event::Running(..) => "said after a loss: a call that changes the file still runs".into(),
             // Of nothing else does the engine say that it matters to a transfer.
             _ => "another record".into(),
@@ -314,8 +313,4 @@ fn pipe(p: &Pipe) -> String {
         pipe_why::RESIZED => "pipe resized: its slots are numbered anew".into(),
         _ => "pipe seen for the first time".into(),
     }
-}
-
-fn lost(l: &Loss) -> String {
-    text::loss_sentence(LossWhat::of(l.what), l.records)
 }

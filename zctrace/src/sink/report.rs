@@ -221,13 +221,8 @@ fn mutations(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     }
     writeln!(to, "\n{}", style.bold("First changes to lent bytes: who, how, file, range, transfers hit"))?;
     for m in &s.mutations {
-        let who = match m.pid {
-            Some(pid) => format!("{}/{pid}", text::harmless(&m.comm)),
-            None => "nobody on record".into(),
-        };
-        let len = m.len.map_or_else(|| "…".into(), |n| n.to_string());
-        let (who, file) = (text::shorten(&who, 20), text::shorten(&text::file(&m.file), 20));
-        let range = text::shorten(&format!("{}+{len}", m.offset), 14);
+        let (who, file) = (text::shorten(&text::writer(m), 20), text::shorten(&text::file(&m.file), 20));
+        let range = text::shorten(&text::range(m.offset, m.len), 14);
         writeln!(
             to,
             "  {who:<20} {:<13} {file:<20} {range:<14} {:>5}",

@@ -114,16 +114,11 @@ pub struct Summary {
     pub rules: BTreeMap<(Verdict, &'static str), u64>,
     /// The first mutations.
     pub mutations: Vec<Arc<Mutation>>,
-    /// Mutations and transfers hit, per writer; bounded.
-    pub writers: BTreeMap<Writer, (u64, u64)>,
     /// What was lost.
     pub losses: BTreeMap<LossWhat, u64>,
     /// First submit and last event, nanoseconds.
     pub span: Option<(u64, u64)>,
 }
-
-/// Who changed lent bytes: pid, if on record, and name.
-pub type Writer = (Option<u32>, Arc<[u8]>);
 
 impl Summary {
     /// Adds one fact.
@@ -142,12 +137,6 @@ impl Summary {
     fn mutation(&mut self, m: &Mutation) {
         if self.mutations.len() < WORST {
             self.mutations.push(Arc::new(m.clone()));
-        }
-        let writer = (m.pid, Arc::clone(&m.comm));
-        if self.writers.len() < FILES || self.writers.contains_key(&writer) {
-            let (n, hits) = self.writers.entry(writer).or_default();
-            *n += 1;
-            *hits += m.hits.len() as u64;
         }
     }
 

@@ -62,9 +62,7 @@ fn transfer(out: &mut String, t: &Transfer, mutations: &[&Mutation], seen: Optio
     mark(t.return_ns, "return      sendfile() returned: the application believes it is done");
     mark(t.ack_ns, "ack         the peer's TCP acknowledged the last byte");
     for m in mutations {
-        let who = m
-            .pid
-            .map_or_else(|| "nobody on record".into(), |pid| format!("{}/{pid}", text::harmless(&m.comm)));
+        let who = text::writer(m);
         let much = m.len.map_or_else(|| "all that follows".into(), text::bytes);
         let kind = text::mutation(m.kind);
         mark(Some(m.at_ns), &format!("{kind:<11} {who} changed {much} at offset {} of the file", m.offset));
