@@ -179,7 +179,8 @@ impl crate::tool::Trace {
     fn of_file_at(&self, path: &Path, offset: u64) -> Option<&serde_json::Value> {
         let path = path.to_str().unwrap();
         self.lines.iter().find(|t| {
-            t["file"]["path"] == path
+            t["type"] == "transfer"
+                && t["file"]["path"] == path
                 && u(&t["offset"]) <= offset
                 && offset < u(&t["offset"]) + u(&t["bytes"])
         })
