@@ -62,7 +62,7 @@ pub fn is_going(inode: u64) -> bool {
 
 /// `inode->i_generation`
 #[inline(always)]
-pub fn generation(inode: u64) -> u32 {
+fn generation(inode: u64) -> u32 {
     kread::get(inode, off!(inode_generation))
 }
 

@@ -5,7 +5,7 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use zctrace_common::{
-    counter::{self, gate},
+    counter,
     kernel::{change, change_flag},
     layout::MISSING,
 };
@@ -99,11 +99,9 @@ fn file_of(req: u64) -> u64 {
     kread::get::<u64>(node, off!(uring_node_file)) & !7
 }
 
+/// Also while no file is watched: an open that truncates may run long after it was submitted.
 #[raw_tracepoint(tracepoint = "io_uring_submit_req")]
 pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
-    if !emit::gate(gate::FILES) {
-        return 0;
-    }
     let req: u64 = ctx.arg(0);
     if let Some(old) = unsafe { URING.get(&req) } {
         // Over without an event: nobody wanted to hear of its completion.
@@ -132,9 +130,6 @@ pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "io_uring_complete")]
 pub fn zct_uring_complete(ctx: RawTracePointContext) -> i32 {
-    if !emit::gate(gate::FILES) {
-        return 0;
-    }
     let req: u64 = ctx.arg(1);
     let op: u8 = kread::get(req, off!(uring_opcode));
     if req == 0 || !changes(op) {

@@ -254,7 +254,7 @@ pub fn mutation(to: &mut impl Write, style: Style, m: &Mutation, start_ns: u64) 
     };
     writeln!(to, "{}", style.bold(&format!("Change {}: {} by {who}", m.id, text::mutation(m.kind))))?;
     row(to, "file", &text::file(&m.file))?;
-    row(to, "bytes", &range(m.offset, m.len.unwrap_or(u64::MAX)))?;
+    row(to, "bytes", &text::range(m.offset, m.len))?;
     let took = m.end_ns.map_or(0, |end| end.saturating_sub(m.at_ns));
     let after = text::ns(m.at_ns.saturating_sub(start_ns));
     row(to, "when", &format!("{after} after the trace began; it took {}", text::ns(took)))?;
