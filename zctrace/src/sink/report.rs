@@ -219,13 +219,18 @@ fn mutations(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     if s.mutations.is_empty() {
         return Ok(());
     }
-    writeln!(to, "\n{}", style.bold("First changes to lent bytes: who, how, file, range, transfers hit"))?;
+    writeln!(
+        to,
+        "\n{}",
+        style.bold("First changes to lent bytes: id, who, how, file, range, transfers hit")
+    )?;
     for m in &s.mutations {
-        let (who, file) = (text::shorten(&text::writer(m), 20), text::shorten(&text::file(&m.file), 20));
+        let (who, file) = (text::shorten(&text::writer(m), 18), text::shorten(&text::file(&m.file), 18));
         let range = text::shorten(&text::range(m.offset, m.len), 14);
         writeln!(
             to,
-            "  {who:<20} {:<13} {file:<20} {range:<14} {:>5}",
+            "  {:<4} {who:<18} {:<13} {file:<18} {range:<14} {:>4}",
+            m.id.to_string(),
             text::mutation(m.kind),
             m.hits.len()
         )?;

@@ -96,8 +96,8 @@ splice, 2 transfers                    p50       p90       p99       max
   exposure  return to release         0 ns      0 ns      0 ns      0 ns
   gap from  10.0 µs  ████████████████████████████████████████ 1
 
-First changes to lent bytes: who, how, file, range, transfers hit
-  e\\x1b[2J\\xff/7       write         /srv/www/site.tar    5000+100           1
+First changes to lent bytes: id, who, how, file, range, transfers hit
+  m1   e\\x1b[2J\\xff/7     write         /srv/www/site.tar  5000+100          1
 
 Still lent, oldest first: for at least, file, to, bytes
      2.40 s  ino 99 on 0:27                in a pipe              64.0 KiB
