@@ -7,7 +7,7 @@ use anyhow::bail;
 use crate::{debian, sh};
 
 /// What the kernel tests use beside the tool itself.
-const PACKAGES: [&str; 4] = ["nginx-light", "python3", "iproute2", "ethtool"];
+const PACKAGES: [&str; 6] = ["nginx-light", "python3", "iproute2", "ethtool", "xfsprogs", "btrfs-progs"];
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {

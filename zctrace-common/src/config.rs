@@ -20,6 +20,22 @@ pub mod flag {
     pub const LOG: u32 = 64;
 }
 
+/// Values of [`Config::fingerprint`]: how the content of lent pages is checked.
+pub mod fingerprint {
+    /// Not at all.
+    pub const OFF: u32 = 0;
+    /// [`super::SAMPLE`] bytes of each page, elsewhere in each.
+    pub const SAMPLE: u32 = 1;
+    /// All of it.
+    pub const FULL: u32 = 2;
+}
+
+/// Bytes of a page that [`fingerprint::SAMPLE`] looks at: aligned, of one cache line.
+pub const SAMPLE: usize = 64;
+
+/// Words of a page, each with a secret factor of this trace.
+pub const KEYS: usize = 512;
+
 /// Ranges of return addresses, `[start, end)`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -54,4 +70,8 @@ pub struct Config {
     pub free_pipe: [Range; 4],
     /// Address of `copy_splice_read()`, 0 when not known.
     pub copy_splice_read: u64,
+    /// `fingerprint::*`
+    pub fingerprint: u32,
+    /// 0.
+    pub pad2: u32,
 }

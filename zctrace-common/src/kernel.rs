@@ -47,6 +47,8 @@ pub mod kind {
     pub const DIRTIED: u16 = 19;
     /// [`super::Mapped`]
     pub const MAPPED: u16 = 20;
+    /// [`super::Print`]
+    pub const PRINT: u16 = 21;
 }
 
 /// Values of [`OpEnter::op`].
@@ -608,4 +610,51 @@ pub struct Mapped {
     pub dev: u32,
     /// `inode.i_generation`
     pub generation: u32,
+}
+
+/// Values of [`Print::when`].
+pub mod when {
+    /// The call of the same task is about to lend it. Stated after its [`super::OpEnter`], before the
+    /// kernel enters the call.
+    pub const SUBMIT: u8 = 1;
+    /// It returned in the middle of a page. Stated before its [`super::OpExit`].
+    pub const RETURN: u8 = 2;
+    /// `net:net_dev_start_xmit`: handed to a device.
+    pub const XMIT: u8 = 3;
+    /// A receiver on this machine has copied it, or the head is about to be freed. Stated before that.
+    pub const RELEASE: u8 = 4;
+}
+
+/// Pages that one [`Print`] can describe.
+pub const PRINT_PAGES: usize = 17;
+
+/// Fingerprints of a run of file bytes, one for each page that it touches.
+///
+/// Each is the sum over the run's bytes in that page, each times a secret factor that its place in
+/// the page decides, modulo 2^64: those of two pieces add up to that of both.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Print {
+    /// Head id; 0: of the page cache.
+    pub head: u64,
+    /// `inode.i_ino`
+    pub ino: u64,
+    /// File offset of the first byte.
+    pub off: u64,
+    /// `super_block.s_dev`
+    pub dev: u32,
+    /// Bytes.
+    pub len: u32,
+    /// Where in the head's frags the run begins, bytes.
+    pub pos: u32,
+    /// `when::*`
+    pub when: u8,
+    /// Pages.
+    pub count: u8,
+    /// 0.
+    pub pad: u16,
+    /// The first byte was looked at no earlier, nanoseconds; the last no later than the frame's `ts`.
+    pub since: u64,
+    /// One for each page.
+    pub sums: [u64; PRINT_PAGES],
 }

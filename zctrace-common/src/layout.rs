@@ -25,6 +25,8 @@ macro_rules! layout {
             pub i_freeing: u32,
             /// `I_CLEAR` of `inode->i_state`
             pub i_clear: u32,
+            /// `PG_uptodate` of `folio->flags`, a bit number
+            pub pg_uptodate: u32,
             /// This architecture's `O_DIRECT`.
             pub o_direct: u32,
             /// Offsets of the six arguments in `struct pt_regs`.
@@ -105,6 +107,14 @@ layout! {
     folio_index = "folio"."index" | "page"."index";
     /// `folio->_refcount`
     folio_refs = "folio"."_refcount" | "page"."_refcount";
+    /// `folio->flags`
+    folio_flags = "folio"."flags" | "page"."flags";
+    /// `mapping->i_pages.xa_head`
+    mapping_pages = "address_space"."i_pages.xa_head";
+    /// `xa_node->shift`
+    xa_shift = "xa_node"."shift";
+    /// `xa_node->slots`
+    xa_slots = "xa_node"."slots";
     /// `inode->i_rwsem`: bit 0 of its count is set while a writer is inside
     inode_rwsem = "inode"."i_rwsem.count", optional;
     /// `mapping->host`
@@ -279,6 +289,8 @@ layout! {
     pipe_tail = "pipe_inode_info"."tail";
     /// `pipe->ring_size`
     pipe_ring = "pipe_inode_info"."ring_size";
+    /// `pipe->max_usage`
+    pipe_max = "pipe_inode_info"."max_usage";
     /// `pipe->bufs`
     pipe_bufs = "pipe_inode_info"."bufs";
     /// `buf->offset`

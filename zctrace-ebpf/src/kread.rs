@@ -1,7 +1,9 @@
 //! The only code that reads kernel memory. A failed read gives zero, which every caller treats as
 //! "not there".
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user, generated::bpf_get_current_task};
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel, bpf_probe_read_user};
 use zctrace_common::{kernel::end, layout::MISSING};
 
 use crate::globals::off;
@@ -20,12 +22,25 @@ pub fn opt<T: Copy + Default>(base: u64, offset: u32) -> Option<T> {
 
 #[inline(always)]
 pub fn at<T: Copy + Default>(addr: u64) -> T {
-    unsafe { bpf_probe_read_kernel(addr as *const T) }.unwrap_or_default()
+    let mut value = MaybeUninit::<T>::uninit();
+    let size = const { size_of::<T>() as u32 };
+    // Filled with zeroes where the read fails (`bpf_probe_read_kernel_common()`): to look at the result
+    // would double what the verifier goes through.
+    unsafe {
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size, addr as *const core::ffi::c_void);
+        value.assume_init()
+    }
 }
 
 #[inline(always)]
 pub fn user<T: Copy + Default>(addr: u64) -> T {
-    unsafe { bpf_probe_read_user(addr as *const T) }.unwrap_or_default()
+    let mut value = MaybeUninit::<T>::uninit();
+    let size = const { size_of::<T>() as u32 };
+    // As above (`bpf_probe_read_user_common()`).
+    unsafe {
+        bpf_probe_read_user(value.as_mut_ptr().cast(), size, addr as *const core::ffi::c_void);
+        value.assume_init()
+    }
 }
 
 /// `current`

@@ -12,12 +12,14 @@
 #![feature(core_intrinsics)]
 
 mod change;
+mod content;
 mod emit;
 mod filter;
 mod globals;
 mod hooks;
 mod kread;
 mod maps;
+mod print;
 mod skb;
 mod track;
 mod twice;

@@ -6,7 +6,11 @@ use aya_ebpf::{
 };
 use zctrace_common::{call, counter};
 
-use crate::{change::Plan, watch::Watched};
+use crate::{
+    change::Plan,
+    content::{Content, Scratch},
+    watch::Watched,
+};
 
 /// Frames. Written by `emit` only; the loader sets the size and reads.
 #[map]
@@ -77,6 +81,18 @@ pub static CHANGES: HashMap<u32, ChangeEnt> = HashMap::with_max_entries(8192, 0)
 /// Requests of io_uring that change a watched file, by `struct io_kiocb *`.
 #[map]
 pub static URING: HashMap<u64, ChangeEnt> = HashMap::with_max_entries(8192, 0);
+
+/// Room for content. Only `content` and `print` use it.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(4, 0);
+
+/// Where content is, and factors. Written by the loader and by `zct_calibrate`.
+#[map]
+pub static CONTENT: Array<Content> = Array::with_max_entries(1, 0);
+
+/// Answers of `zct_calibrate`. Read by the loader.
+#[map]
+pub static ANSWER: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Sockets somebody splices from, by `struct sock *`.
 #[map]
@@ -167,6 +183,9 @@ pub struct HeadEnt {
     pub tcp: u32,
     /// 1 when it reached its receiver out of order.
     pub ooo: u32,
+    /// Bytes from the first on whose fingerprints at the release have been stated.
+    pub printed: u32,
+    pub pad: u32,
 }
 
 #[repr(C)]
@@ -203,4 +222,8 @@ pub struct OpEnt {
     pub pad: u8,
     /// Pipe destination: head at enter.
     pub dst_pos: u32,
+    /// With fingerprints: the `struct address_space *` it lends from, where, and how much.
+    pub mapping: u64,
+    pub off: u64,
+    pub count: u64,
 }

@@ -18,10 +18,10 @@ use crate::{
 /// `skb_frag_t`; in 6.1 a `bio_vec` of the same shape.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Frag {
-    page: u64,
-    len: u32,
-    off: u32,
+pub struct Frag {
+    pub page: u64,
+    pub len: u32,
+    pub off: u32,
 }
 
 const IFF_LOOPBACK: u32 = 8;
@@ -123,6 +123,8 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
             flags: 0,
             tcp: u32::from(ent.proto == proto::TCP),
             ooo: 0,
+            printed: 0,
+            pad: 0,
         };
         add(head, &new, stamp, flags);
     } else {
@@ -153,6 +155,8 @@ pub fn learn_received(skb: u64, head: u64, from: &HeadEnt) {
         flags: free_flag::RX,
         tcp: 1,
         ooo: 0,
+        printed: 0,
+        pad: 0,
     };
     add(head, &new, stamp, head_flag::SEQ | head_flag::RX);
 }

@@ -1,5 +1,6 @@
 //! Making sockets, pipes and inodes known, once each.
 
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel_str};
 use zctrace_common::{
     counter::{self, gate},
     kernel::{PATH_TEXT, Path, Pipe, Sock, family, full_map, kind, pipe_why, proto},
@@ -48,9 +49,11 @@ pub fn sock(sk: u64) -> u64 {
         (*body).snd_una = acked;
         (*body).name_len = 0;
         (*body).name_is_peer = 0;
-        (*body).laddr = [0; 16];
-        (*body).raddr = [0; 16];
-        (*body).name = [0; 108];
+        // Word by word: as a whole it would become a loop over bytes.
+        let from = (&raw mut (*body).laddr).cast::<u64>();
+        for i in 0..(size_of::<Sock>() - core::mem::offset_of!(Sock, laddr)) / 8 {
+            from.add(i).write_volatile(0);
+        }
         if family == family::UNIX {
             (*body).lport = 0;
             (*body).rport = 0;
@@ -165,7 +168,7 @@ pub fn pipe_drained(ent: *mut PipeEnt, tail: u32) {
 #[inline(never)]
 pub fn path(file: u64, generation: u32) -> u64 {
     let inode: u64 = kread::get(file, off!(file_inode));
-    let mut dentry: u64 = kread::get(file, off!(file_dentry));
+    let dentry: u64 = kread::get(file, off!(file_dentry));
     let (dev, ino) = kread::identity(inode);
     let key = SeenKey { ino, dev, generation, dentry, name: kread::get(dentry, off!(dentry_hash)) };
     if unsafe { SEEN.get(&key) }.is_some() {
@@ -178,49 +181,66 @@ pub fn path(file: u64, generation: u32) -> u64 {
         return 0;
     };
     let body = unsafe { &raw mut (*frame).body };
-    let text = unsafe { (&raw mut (*body).text).cast::<u8>() };
     let vfsmount: u64 = kread::get(file, off!(file_mnt));
-    let mut mount = vfsmount.wrapping_sub(u64::from(off!(mount_mnt)));
-    let mut used: u64 = 0;
-    let mut whole = 0;
-    for _ in 0..40 {
-        let root: u64 = kread::get(mount.wrapping_add(u64::from(off!(mount_mnt))), off!(vfsmount_root));
-        let parent: u64 = kread::get(dentry, off!(dentry_parent));
-        if dentry == root || dentry == parent || dentry == 0 {
-            let up: u64 = kread::get(mount, off!(mount_parent));
-            if up == mount || up == 0 {
-                whole = 1;
-                break;
-            }
-            dentry = kread::get(mount, off!(mount_point));
-            mount = up;
-            continue;
-        }
-        // One name is at most 255 bytes and its NUL.
-        if used > (PATH_TEXT - 256) as u64 {
-            break;
-        }
-        let name: u64 = kread::get(dentry, off!(dentry_name));
-        let n = unsafe {
-            aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(
-                text.add(used as usize).cast(),
-                256,
-                name as *const core::ffi::c_void,
-            )
-        };
-        if n <= 0 || n > 256 {
-            break;
-        }
-        used += n as u64;
-        dentry = parent;
-    }
+    let mut walk = Walk {
+        text: unsafe { (&raw mut (*body).text).cast::<u8>() },
+        dentry,
+        mount: vfsmount.wrapping_sub(u64::from(off!(mount_mnt))),
+        used: 0,
+        whole: 0,
+    };
+    unsafe { bpf_loop(40, step as *mut core::ffi::c_void, (&raw mut walk).cast(), 0) };
     unsafe {
         (*body).ino = ino;
         (*body).dev = dev;
-        (*body).used = used as u32;
-        (*body).whole = whole;
+        (*body).used = walk.used as u32;
+        (*body).whole = walk.whole;
         (*body).generation = generation;
     }
     emit::submit(frame);
+    0
+}
+
+/// From a file up to the root, name by name.
+#[repr(C)]
+struct Walk {
+    text: *mut u8,
+    dentry: u64,
+    mount: u64,
+    used: u64,
+    whole: u32,
+}
+
+/// The next name.
+extern "C" fn step(_: u64, walk: *mut Walk) -> u64 {
+    const STOP: u64 = 1;
+    let w = unsafe { &mut *walk };
+    let root: u64 = kread::get(w.mount.wrapping_add(u64::from(off!(mount_mnt))), off!(vfsmount_root));
+    let parent: u64 = kread::get(w.dentry, off!(dentry_parent));
+    if w.dentry == root || w.dentry == parent || w.dentry == 0 {
+        let up: u64 = kread::get(w.mount, off!(mount_parent));
+        if up == w.mount || up == 0 {
+            w.whole = 1;
+            return STOP;
+        }
+        w.dentry = kread::get(w.mount, off!(mount_point));
+        w.mount = up;
+        return 0;
+    }
+    let used = w.used;
+    // One name is at most 255 bytes and its NUL.
+    if used > (PATH_TEXT - 256) as u64 {
+        return STOP;
+    }
+    let name: u64 = kread::get(w.dentry, off!(dentry_name));
+    let n = unsafe {
+        let to = w.text.add(used as usize).cast();
+        bpf_probe_read_kernel_str(to, 256, name as *const core::ffi::c_void)
+    };
+    if n <= 0 || n > 256 {
+        return STOP;
+    }
+    w.used = used + n as u64;
+    w.dentry = parent;
     0
 }

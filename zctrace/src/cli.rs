@@ -101,7 +101,7 @@ pub struct Filters {
     /// Only transfers whose bytes could have changed while they were lent
     #[arg(long, value_name = "WHAT")]
     pub only: Option<Only>,
-    /// Content checking; this version has none
+    /// How much of each lent page's content is compared between submit, transmit and release
     #[arg(long, value_name = "MODE", default_value = "off")]
     pub fingerprint: Fingerprint,
 }
@@ -125,9 +125,13 @@ pub enum Only {
 /// Content checking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Fingerprint {
-    /// None: no transfer is ever called clean
+    /// Nothing: only changes that make an event are seen
     #[default]
     Off,
+    /// 64 bytes: finds most changes of whole pages, proves nothing; cheap
+    Sample,
+    /// All: says which version the peer got, and clears files with writable mappings; costs throughput
+    Full,
 }
 
 /// `zctrace [FILTERS]`

@@ -5,7 +5,7 @@ use bytemuck::{Pod, bytes_of};
 use zctrace_common::frame::{HEADER, Header, USER_CPU, read, split};
 use zctrace_common::kernel::{
     self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, OpEnter,
-    OpExit, Path, Pipe, Proc, Removed, Retransmit, RxRead, Sock, SockEnd,
+    OpExit, Path, Pipe, Print, Proc, Removed, Retransmit, RxRead, Sock, SockEnd,
 };
 use zctrace_common::user::{self, Cgroup, Checkpoint, Loss, Running, RunningChange, Start, Stop};
 
@@ -35,6 +35,7 @@ pub enum Event {
     Dirtied(Dirtied),
     Removed(Removed),
     Mapped(Mapped),
+    Print(Box<Print>),
     Start(Box<TraceInfo>),
     Checkpoint(Checkpoint),
     Loss(Loss),
@@ -83,6 +84,7 @@ pub fn decode(bytes: &[u8]) -> Decoded {
         kernel::kind::DIRTIED => Event::Dirtied(read(body)),
         kernel::kind::REMOVED => Event::Removed(read(body)),
         kernel::kind::MAPPED => Event::Mapped(read(body)),
+        kernel::kind::PRINT => Event::Print(Box::new(read(body))),
         user::kind::START => {
             let start: Start = read(body);
             let mut info: TraceInfo = serde_json::from_slice(text(size_of::<Start>())).unwrap_or_default();
@@ -105,6 +107,19 @@ pub fn decode(bytes: &[u8]) -> Decoded {
         _ => return Decoded::Unknown(header),
     };
     Decoded::Frame(header, event)
+}
+
+/// Where a run's part in each page begins in the file, its bytes, and their sum.
+pub fn pages(p: &Print) -> impl Iterator<Item = (u64, u64, u64)> {
+    const PAGE: u64 = 4096;
+    let end = p.off.saturating_add(u64::from(p.len));
+    let mut from = p.off;
+    p.sums.iter().take(usize::from(p.count)).map_while(move |sum| {
+        let to = (from / PAGE).saturating_add(1).saturating_mul(PAGE).min(end);
+        let page = (from, to.saturating_sub(from), *sum);
+        from = to;
+        (page.1 > 0).then_some(page)
+    })
 }
 
 /// A frame: `body`, then `text`, cut to what `len` can say.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use zctrace_common::kernel::{family, proto};
 
 use crate::model::{
-    Api, FileRef, LossWhat, Mutation, MutationKind, Outcome, Phase, ProbeState, ProbeStatus, Reason,
-    ReleasedBy, SeenBy, SockAddr, Verdict,
+    Api, Content, FileRef, Fingerprints, LossWhat, Mutation, MutationKind, Outcome, Phase, ProbeState,
+    ProbeStatus, Reason, ReleasedBy, SeenBy, SockAddr, Verdict,
 };
 
 /// A duration, three digits: `1.23 ms`.
@@ -103,6 +103,32 @@ pub fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
+/// `sent_old`
+#[must_use]
+pub fn content(content: Content) -> &'static str {
+    match content {
+        Content::SentOld => "sent_old",
+        Content::SentNew => "sent_new",
+        Content::Mixed => "mixed",
+    }
+}
+
+/// What that means.
+#[must_use]
+pub fn content_sentence(content: Content) -> &'static str {
+    match content {
+        Content::SentOld => "the peer got the bytes as they were at the submit",
+        Content::SentNew => "where they changed, the peer got other bytes than those of the submit",
+        Content::Mixed => "some went out as they were and some changed, or the same bytes both ways",
+    }
+}
+
+/// Why content is not looked at as asked for.
+#[must_use]
+pub fn no_fingerprints(f: &Fingerprints) -> Option<String> {
+    f.reason.as_ref().map(|why| format!("no fingerprints: {}", harmless(why.as_bytes())))
+}
+
 /// `direct_write`
 #[must_use]
 pub fn mutation(kind: MutationKind) -> &'static str {
@@ -180,6 +206,9 @@ pub fn reason(reason: Reason) -> (&'static str, &'static str) {
         Reason::ChangesFull => ("changes-full", "more changes to the file than are kept while it was lent"),
         Reason::ChangeRunning => {
             ("change-running", "a call that changes the file began in the window, and its end was not seen")
+        }
+        Reason::ContentChanged => {
+            ("content-changed", "its content changed, and not everybody who may have changed it is on record")
         }
         Reason::StillLent => ("still-lent", "still lent when the trace ended: it can still change"),
         Reason::ProbeMissing => ("probe-missing", "a probe this claim needs is missing"),

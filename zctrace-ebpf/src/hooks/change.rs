@@ -3,7 +3,7 @@
 //! A file is watched from its first transfer on. Which bytes changed is best known when the call has
 //! returned; that it began is stated at once, because a transfer may be over before the call is.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_loop};
 use zctrace_common::{
     call,
     counter::{self, gate},
@@ -148,18 +148,18 @@ fn on_file(class: u8, regs: &Regs) -> bool {
 }
 
 /// A call of this class is entered.
-#[inline(always)]
-pub fn enter(class: u8, regs: &Regs) {
+#[inline(never)]
+pub fn enter(class: u8, regs: &Regs) -> u64 {
     if !emit::gate(gate::FILES) {
-        return;
+        return 0;
     }
     let (t, plan) = if on_file(class, regs) {
         let file = kread::file_of(kread::task(), regs.arg(descriptor(class)));
         let Some(t) = watch::behind(file) else {
-            return;
+            return 0;
         };
         let Some(plan) = plan(class, regs, &t) else {
-            return;
+            return 0;
         };
         (t, plan)
     } else if by_path(class, regs) {
@@ -169,10 +169,10 @@ pub fn enter(class: u8, regs: &Regs) {
             plan.place = place::SHRUNK;
         }
         (Watched::default(), plan)
-    } else if class == call::IO_SUBMIT && aio(regs, None) {
+    } else if class == call::IO_SUBMIT && aio_writes(regs) {
         (Watched::default(), Plan::whole(change::WRITE, 0, ALL))
     } else {
-        return;
+        return 0;
     };
     let tid = bpf_get_current_pid_tgid() as u32;
     missed(tid);
@@ -181,6 +181,7 @@ pub fn enter(class: u8, regs: &Regs) {
         // A loss; what is known when it returns is stated then.
         emit::count(counter::CHANGES_FULL);
     }
+    0
 }
 
 /// A call whose return was not seen is over, and may have done all it said.
@@ -206,7 +207,7 @@ pub fn exit(class: u8, regs: &Regs, ret: i64) {
     let mut ent = *ent;
     if ent.of.file == 0 && ret >= 0 {
         if class == call::IO_SUBMIT {
-            let _ = aio(regs, Some(&ent));
+            aio(regs, &ent);
         } else if class != call::TRUNCATE
             && let Some(t) = watch::behind(kread::file_of(kread::task(), ret as u64))
         {
@@ -238,46 +239,83 @@ fn late(class: u8, regs: &Regs, ret: i64) {
     part(&ent, &t, &plan, ret, false);
 }
 
-/// `io_submit()`: whether one of its requests writes to a watched file. With a change, states each of
-/// them as a part of it.
+/// Requests of one `io_submit()` that are looked at.
+const BATCH: u64 = 64;
+
+/// Whether one of an `io_submit()`'s requests writes to a watched file.
 #[inline(always)]
-fn aio(regs: &Regs, of: Option<&ChangeEnt>) -> bool {
-    const PWRITE: u16 = 1;
-    const PWRITEV: u16 = 8;
-    const MOST: u64 = 64;
-    let (n, list) = (regs.arg(1), regs.arg(2));
+fn aio_writes(regs: &Regs) -> bool {
+    let n = regs.arg(1);
     if regs.compat {
         return false;
     }
-    if n > MOST && of.is_none() {
+    if n > BATCH {
         emit::count(counter::CHANGES_FULL);
     }
-    let task = kread::task();
-    let mut found = false;
-    for i in 0..MOST {
-        if i >= n {
-            break;
-        }
-        let iocb: u64 = kread::user(list.wrapping_add(8 * i));
-        let opcode: u16 = kread::user(iocb.wrapping_add(16));
-        if opcode != PWRITE && opcode != PWRITEV {
-            continue;
-        }
-        let Some(t) =
-            watch::behind(kread::file_of(task, u64::from(kread::user::<u32>(iocb.wrapping_add(20)))))
-        else {
-            continue;
-        };
-        found = true;
-        let Some(ent) = of else {
-            break;
-        };
-        let off: u64 = kread::user(iocb.wrapping_add(40));
-        let len = if opcode == PWRITE { kread::user(iocb.wrapping_add(32)) } else { ALL };
-        let (off, len) = if appends(&t) { (0, ALL) } else { (off, len) };
-        part(ent, &t, &Plan::whole(change::WRITE, off, len), 0, true);
+    let mut batch = Batch { list: regs.arg(2), task: kread::task(), found: 0 };
+    each(n, finds, (&raw mut batch).cast());
+    batch.found != 0
+}
+
+/// States each of its writes as a part of the change.
+#[inline(always)]
+fn aio(regs: &Regs, ent: &ChangeEnt) {
+    let batch = Batch { list: regs.arg(2), task: kread::task(), found: 0 };
+    let mut parts = Parts { batch, ent: *ent };
+    each(regs.arg(1), states, (&raw mut parts).cast());
+}
+
+#[inline(always)]
+fn each(n: u64, call: extern "C" fn(u64, *mut u64) -> u64, context: *mut core::ffi::c_void) {
+    let n = if n > BATCH { BATCH } else { n };
+    unsafe { bpf_loop(n as u32, call as *mut core::ffi::c_void, context, 0) };
+}
+
+#[repr(C)]
+struct Batch {
+    /// `struct iocb **`
+    list: u64,
+    task: u64,
+    found: u64,
+}
+
+#[repr(C)]
+struct Parts {
+    batch: Batch,
+    ent: ChangeEnt,
+}
+
+/// The file that the request of this number writes to, if it is watched; its `struct iocb *`; whether
+/// it is a vector.
+#[inline(always)]
+fn write_of(batch: &Batch, i: u64) -> Option<(Watched, u64, bool)> {
+    const PWRITE: u16 = 1;
+    const PWRITEV: u16 = 8;
+    let iocb: u64 = kread::user(batch.list.wrapping_add(8 * i));
+    let opcode: u16 = kread::user(iocb.wrapping_add(16));
+    if opcode != PWRITE && opcode != PWRITEV {
+        return None;
     }
-    found
+    let fd = u64::from(kread::user::<u32>(iocb.wrapping_add(20)));
+    let t = watch::behind(kread::file_of(batch.task, fd))?;
+    Some((t, iocb, opcode == PWRITEV))
+}
+
+extern "C" fn finds(i: u64, batch: *mut u64) -> u64 {
+    let batch = unsafe { &mut *batch.cast::<Batch>() };
+    batch.found |= u64::from(write_of(batch, i).is_some());
+    batch.found
+}
+
+extern "C" fn states(i: u64, parts: *mut u64) -> u64 {
+    let parts = unsafe { &*parts.cast::<Parts>() };
+    if let Some((t, iocb, vector)) = write_of(&parts.batch, i) {
+        let off: u64 = kread::user(iocb.wrapping_add(40));
+        let len = if vector { ALL } else { kread::user(iocb.wrapping_add(32)) };
+        let (off, len) = if appends(&t) { (0, ALL) } else { (off, len) };
+        part(&parts.ent, &t, &Plan::whole(change::WRITE, off, len), 0, true);
+    }
+    0
 }
 
 /// `mmap()` returned: from now on stores to the file may be seen by no event.

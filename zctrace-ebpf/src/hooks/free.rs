@@ -8,16 +8,16 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use zctrace_common::{
     config::Range,
     counter::{gate, turn},
-    kernel::{HeadFree, Pipe, SockEnd, family, free_flag, head_flag, kind, pipe_why, proto, sock_end},
+    kernel::{HeadFree, Pipe, SockEnd, family, free_flag, head_flag, kind, pipe_why, proto, sock_end, when},
 };
 
 use super::receive::{TOO_LONG, container, grown};
 use crate::{
-    emit,
+    content, emit,
     globals::{cfg_get, off},
     kread,
     maps::{HEADS, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
-    skb, twice,
+    print, skb, twice,
 };
 
 const RCV_SHUTDOWN: u8 = 1;
@@ -123,6 +123,10 @@ fn head(ptr: u64) {
         return;
     };
     let ent = unsafe { &mut *ent };
+    // First of all: the verifier goes through it once more for each way to get here.
+    if content::is_on() {
+        print::frags(ptr, ent, when::RELEASE, print::range(ent.printed, u32::MAX), 0);
+    }
     let len = skb::frag_bytes(ptr, ent.end);
     let mut flags = ent.flags;
     if len == 0 {
@@ -248,5 +252,13 @@ fn unix(skb: u64) {
         && ent.family == family::UNIX
     {
         skb::learn(skb, sk, ent, head_flag::AT_FREE);
+        if content::is_on() {
+            let head: u64 = kread::get(skb, off!(skb_head));
+            if let Some(known) = HEADS.get_ptr_mut(&head) {
+                let known = unsafe { &mut *known };
+                print::frags(head, known, when::RELEASE, print::range(0, u32::MAX), 1);
+                known.printed = u32::MAX;
+            }
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! One subject per file.
 
 mod cache;
+mod calibrate;
 mod change;
+mod content;
 mod free;
 mod process;
 mod receive;

@@ -6,15 +6,15 @@ use aya_ebpf::{
 };
 use zctrace_common::{
     counter::{gate, turn},
-    kernel::{Ack, HeadLen, RxRead, free_flag, kind, proto},
+    kernel::{Ack, HeadLen, RxRead, free_flag, kind, proto, when},
 };
 
 use crate::{
-    emit,
+    content, emit,
     globals::off,
     kread,
     maps::{HEADS, RECEIVERS, RX_SPLICE, Receiver, SOCKS},
-    skb, track, twice,
+    print, skb, track, twice,
 };
 
 const TCP_ESTABLISHED: u8 = 1;
@@ -121,8 +121,26 @@ pub fn zct_rcv_space(ctx: RawTracePointContext) -> i32 {
     if emit::gate(gate::RX_SPLICE) && unsafe { RX_SPLICE.get(&sk) }.is_some() {
         return 0;
     }
+    if content::is_on() {
+        read(first, known.sock, copied);
+    }
     emit::emit(kind::RX_READ, RxRead { sock: known.sock, copied, pad: 0 });
     0
+}
+
+/// The receiver has copied everything before `copied`, some of it just now from this skb.
+#[inline(always)]
+fn read(skb: u64, sock: u64, copied: u32) {
+    let head: u64 = kread::get(skb, off!(skb_head));
+    let Some(ent) = HEADS.get_ptr_mut(&head) else {
+        return;
+    };
+    let ent = unsafe { &mut *ent };
+    let upto = copied.wrapping_sub(ent.seq);
+    if ent.sock == sock && (upto as i32) > 0 && upto > ent.printed {
+        print::frags(head, ent, when::RELEASE, print::range(ent.printed, upto), 1);
+        ent.printed = upto;
+    }
 }
 
 /// Data was queued on a receiver that `tcp_probe` does not show: UDP, AF_UNIX, TCP outside

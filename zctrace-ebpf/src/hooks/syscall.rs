@@ -91,8 +91,9 @@ pub fn zct_sys_enter(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-#[inline(always)]
-fn lend(class: u8, regs: &Regs) {
+/// A function of its own, as [`change::enter`] is: the verifier forgets how it went before it goes on.
+#[inline(never)]
+fn lend(class: u8, regs: &Regs) -> u64 {
     enter(match class {
         call::SENDFILE => Call {
             op: op::SENDFILE,
@@ -119,6 +120,7 @@ fn lend(class: u8, regs: &Regs) {
             flags: regs.arg(3),
         },
     });
+    0
 }
 
 #[inline(always)]
@@ -234,6 +236,7 @@ fn submit(
         }
     }
     body.flags = flags;
+    let mapping = if opens { kread::get(src.file, off!(file_mapping)) } else { 0 };
     let tid = bpf_get_current_pid_tgid() as u32;
     let ent = OpEnt {
         src: if src_pipe.is_some() { src.ptr } else { 0 },
@@ -243,6 +246,9 @@ fn submit(
         opens: u8::from(opens || src_pipe.is_some()),
         pad: 0,
         dst_pos: body.dst_pos as u32,
+        mapping,
+        off: body.src_pos,
+        count: call.count,
     };
     if OPS.insert(&tid, &ent, 0).is_err() {
         emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, body.dst);

@@ -48,6 +48,8 @@ pub fn resolve(btf: &Btf) -> Result<Resolved, LayoutError> {
     // Macros with these values until they became an enum.
     layout.i_freeing = btf.enumerator("I_FREEING").unwrap_or(1 << 5);
     layout.i_clear = btf.enumerator("I_CLEAR").unwrap_or(1 << 6);
+    layout.pg_uptodate =
+        btf.enumerator("PG_uptodate").ok_or_else(|| LayoutError("enum pageflags PG_uptodate".into()))?;
     registers(btf, &mut layout)?;
     Ok(Resolved { layout, missing })
 }

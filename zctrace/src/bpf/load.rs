@@ -19,11 +19,12 @@ use zctrace_common::{
 
 use super::btf::{Btf, BtfError};
 use super::calls;
+use super::content;
 use super::counters::{Counters, Reader, Watched};
 use super::layout::{LayoutError, resolve};
 use super::programs::{PROGRAMS, Program, SECONDS};
 use super::symbols;
-use crate::model::{ProbeState, ProbeStatus};
+use crate::model::{Fingerprints, ProbeState, ProbeStatus};
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/zctrace.bpf.o");
@@ -109,6 +110,8 @@ pub struct Loaded {
     counters: Reader,
     /// Every program and its fate.
     pub probes: Vec<ProbeStatus>,
+    /// How content is looked at, or why it is not.
+    pub fingerprint: Fingerprints,
     /// What this kernel lacks besides programs, in words.
     pub notes: Vec<String>,
     links: Vec<RawTracePointLink>,
@@ -149,7 +152,7 @@ fn os_error(e: &(dyn std::error::Error + 'static)) -> Option<std::io::Error> {
     None
 }
 
-fn words(e: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn words(e: &(dyn std::error::Error + 'static)) -> String {
     let mut text = e.to_string();
     let mut next = e.source();
     while let Some(e) = next {
@@ -174,6 +177,11 @@ fn load_error(what: &str, e: &(dyn std::error::Error + 'static)) -> LoadError {
         }
         _ => LoadError::Object(words(e)),
     }
+}
+
+/// The verifier has said why: then no privilege is missing, whatever the number of the error.
+fn is_refused(e: &ProgramError) -> bool {
+    matches!(e, ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().trim().is_empty())
 }
 
 impl Loaded {
@@ -202,14 +210,17 @@ impl Loaded {
         fill_calls(&mut ebpf).map_err(|e| load_error("writing BPF maps", &e))?;
         fill_filters(&mut ebpf, options).map_err(|e| load_error("writing BPF maps", &e))?;
 
+        let mut fingerprint = content::start(&mut ebpf, config.fingerprint, layout.page_size_of);
         let log = if config.flags & flag::LOG == 0 { None } else { start_log(&mut ebpf, &mut notes) };
         let mut probes = Vec::new();
         let mut watched = Vec::new();
         let mut links = Vec::new();
         for program in PROGRAMS {
+            fingerprint.attach(&mut ebpf, program, true, &mut links);
             match attach(&mut ebpf, program.name, program.tracepoint) {
                 Ok((link, misses)) => {
                     links.push(link);
+                    fingerprint.attach(&mut ebpf, program, false, &mut links);
                     let second = second(&mut ebpf, program, &mut links, &mut notes);
                     watched.extend(misses.map(|misses| Watched { role: program.role, misses, second }));
                     probes.push(ProbeStatus {
@@ -219,7 +230,11 @@ impl Loaded {
                     });
                 }
                 Err(e) if program.required => {
+                    let refused = is_refused(&e);
                     return Err(match load_error("loading a BPF program", &e) {
+                        LoadError::Privileges { .. } if refused => {
+                            LoadError::Required { probe: program.probe(), why: words(&e) }
+                        }
                         LoadError::Object(why) => LoadError::Required { probe: program.probe(), why },
                         privileges => privileges,
                     });
@@ -237,7 +252,16 @@ impl Loaded {
         let map_error = |e: MapError| LoadError::Object(words(&e));
         let ring = RingBuf::try_from(take(&mut ebpf, "RING")?).map_err(map_error)?;
         let map = PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?).map_err(map_error)?;
-        Ok(Self { ebpf, ring, counters: Reader { map, watched }, probes, notes, links, log })
+        Ok(Self {
+            ebpf,
+            ring,
+            counters: Reader { map, watched },
+            probes,
+            fingerprint: fingerprint.told,
+            notes,
+            links,
+            log,
+        })
     }
 
     /// Reads every counter. `with_misses`: also the skipped runs, which costs a file read a program.
@@ -252,12 +276,12 @@ impl Loaded {
     #[must_use]
     pub fn entries(&self) -> MapEntries {
         MapEntries {
-            heads: self.keys::<u64, [u8; 64]>("HEADS"),
+            heads: self.keys::<u64, [u8; 72]>("HEADS"),
             socks: self.keys::<u64, [u8; 16]>("SOCKS")
                 + self.keys::<u64, [u8; 16]>("RECEIVERS")
                 + self.keys::<u64, u32>("RX_SPLICE"),
             pipes: self.keys::<u64, [u8; 24]>("PIPES"),
-            ops: self.keys::<u32, [u8; 24]>("OPS"),
+            ops: self.keys::<u32, [u8; 48]>("OPS"),
         }
     }
 
@@ -386,6 +410,15 @@ fn second(
             None
         }
     }
+}
+
+/// Attaches a program whose skipped runs nobody counts: what it does not state, nobody claims.
+pub(super) fn attach_look(
+    ebpf: &mut Ebpf,
+    name: &str,
+    tracepoint: &str,
+) -> Result<RawTracePointLink, ProgramError> {
+    attach(ebpf, name, tracepoint).map(|(link, _)| link)
 }
 
 /// Attaches, and opens the program's fdinfo where the kernel counts skipped runs.

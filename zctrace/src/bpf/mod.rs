@@ -2,6 +2,7 @@
 
 mod btf;
 mod calls;
+mod content;
 mod counters;
 mod layout;
 mod load;

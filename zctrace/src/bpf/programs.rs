@@ -72,6 +72,24 @@ pub const SECONDS: &[Second] = &[
     Second { first: "zct_data_ready", name: "zct_data_ready2", turn: turn::DATA_READY },
 ];
 
+/// A program that looks at content, on the tracepoint of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// The name of the other.
+    pub by: &'static str,
+    /// Its name in the object.
+    pub name: &'static str,
+    /// It runs before the other, not after.
+    pub first: bool,
+}
+
+/// Every program that looks at content. Without one of them, none is attached.
+pub const LOOKS: &[Look] = &[
+    Look { by: "zct_start_xmit", name: "zct_content_xmit", first: false },
+    Look { by: "zct_sys_exit", name: "zct_content_exit", first: true },
+    Look { by: "zct_sys_enter", name: "zct_content_enter", first: false },
+];
+
 programs! {
     "zct_kfree" "kmem" "kfree" Frees true "release: skb heads, pipes" / "nothing can be traced";
     "zct_cache_free" "kmem" "kmem_cache_free" Frees true "release: small skb heads, sockets" / "releases are missed";

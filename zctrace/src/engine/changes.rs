@@ -14,9 +14,10 @@ use zctrace_common::kernel::{
 use zctrace_common::user::RunningChange;
 
 use super::ops::trimmed;
+use super::prints::{Changed, Known};
 use super::rules::Hurt;
 use crate::model::{
-    Fact, FileId, FileRef, Hit, Mutation, MutationId, MutationKind, Phase, Reason, SeenBy, Transfer,
+    Fact, FileId, FileRef, Hit, Mode, Mutation, MutationId, MutationKind, Phase, Reason, SeenBy, Transfer,
     TransferId,
 };
 
@@ -98,6 +99,28 @@ impl Done {
             && self.overlaps(folio.off, folio.len)
     }
 
+    /// Notes that it fell into the transfer's window.
+    fn hit(&mut self, t: &mut Transfer, mutations: &mut u64) -> Hurt {
+        let id = *self.id.get_or_insert_with(|| {
+            *mutations += 1;
+            MutationId(*mutations)
+        });
+        let phase = match (t.first_xmit_ns, t.ack_ns) {
+            (_, Some(ack)) if ack <= self.begin => Phase::AfterAck,
+            (Some(xmit), _) if xmit <= self.begin => Phase::InFlight,
+            _ => Phase::BeforeXmit,
+        };
+        self.hits.push(Hit { transfer: t.id, phase });
+        t.mutations.push(id);
+        Hurt { kind: self.kind, begin: self.begin, removed: self.removed, off: self.off, len: self.len }
+    }
+
+    /// As [`Self::hit`], where only the latest moment that it began is certain.
+    fn found(&mut self, t: &mut Transfer, mutations: &mut u64) -> Hurt {
+        let end = self.end;
+        Hurt { begin: end, ..self.hit(t, mutations) }
+    }
+
     /// That file became shorter by this call, not by the other that could have been it.
     fn shortens(&self, other: &Self) -> bool {
         other.by_size
@@ -135,12 +158,16 @@ pub(super) struct Changes {
     mutations: u64,
     /// The kernel half states changes at all.
     pub(super) watching: bool,
+    /// How it looks at content.
+    pub(super) mode: Mode,
 }
 
 /// What [`Changes::judge`] found.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     pub(super) hurts: Vec<Hurt>,
+    /// Changes while what it was about to lend was looked at.
+    pub(super) before: Vec<Known>,
     pub(super) shrank: bool,
 }
 
@@ -329,7 +356,7 @@ impl Changes {
     }
 
     /// Notes in the transfer every change that fell into its window.
-    pub(super) fn judge(&mut self, t: &mut Transfer, until: u64, now: u64) -> Judged {
+    pub(super) fn judge(&mut self, t: &mut Transfer, entered: u64, until: u64, now: u64) -> Judged {
         let mut judged = Judged::default();
         if !self.watching {
             t.reasons.push(Reason::MutationsUnwatched);
@@ -341,7 +368,7 @@ impl Changes {
         let Some(log) = self.files.get_mut(&t.file.id) else {
             return judged;
         };
-        if log.mapped.iter().any(|at| (t.submit_ns..until).contains(at)) {
+        if log.mapped.iter().any(|at| (entered..until).contains(at)) {
             t.reasons.push(Reason::WritableMapping);
         }
         if log.full.is_some_and(|full| full < until) {
@@ -349,8 +376,12 @@ impl Changes {
         }
         let explained = explained(&mut log.done);
         for (i, done) in log.done.iter_mut().enumerate() {
-            if explained.contains(&i) {
+            // What content showed of another transfer, it shows of this one, or not.
+            if explained.contains(&i) || done.seen_by == SeenBy::Fingerprint {
                 continue;
+            }
+            if done.end < t.submit_ns && done.end >= entered {
+                judged.before.push(Known { off: done.off, len: done.len, begin: done.begin });
             }
             if done.end < t.submit_ns || done.begin >= until {
                 continue;
@@ -365,28 +396,60 @@ impl Changes {
             if !done.overlaps(t.offset, t.bytes) {
                 continue;
             }
-            let id = *done.id.get_or_insert_with(|| {
-                self.mutations += 1;
-                MutationId(self.mutations)
-            });
-            let phase = match (t.first_xmit_ns, t.ack_ns) {
-                (_, Some(ack)) if ack <= done.begin => Phase::AfterAck,
-                (Some(xmit), _) if xmit <= done.begin => Phase::InFlight,
-                _ => Phase::BeforeXmit,
-            };
-            done.hits.push(Hit { transfer: t.id, phase });
-            t.mutations.push(id);
-            judged.hurts.push(Hurt { kind: done.kind, begin: done.begin, removed: done.removed });
+            judged.hurts.push(done.hit(t, &mut self.mutations));
         }
         judged
     }
 
-    /// The transfer was stated, or never was one.
-    pub(super) fn stated(&mut self, t: &Transfer) {
+    /// Notes in the transfer changes that only its content shows. Another transfer of the same bytes may
+    /// have shown them already.
+    pub(super) fn found(&mut self, t: &mut Transfer, kind: MutationKind, changed: &[Changed]) -> Vec<Hurt> {
+        let Some(log) = self.files.get_mut(&t.file.id) else {
+            return Vec::new();
+        };
+        let mut hurts = Vec::new();
+        for c in changed {
+            let (begin, end) = (c.after, c.before.max(c.after));
+            let same = log.done.iter_mut().find(|d| {
+                let (b, e) = (d.begin.max(begin), d.end.min(end));
+                d.seen_by == SeenBy::Fingerprint && d.kind == kind && d.overlaps(c.off, c.len) && b <= e
+            });
+            if let Some(done) = same {
+                let last = c.off.saturating_add(c.len).max(done.off.saturating_add(done.len));
+                done.off = done.off.min(c.off);
+                done.len = last - done.off;
+                (done.begin, done.end) = (done.begin.max(begin), done.end.min(end));
+                hurts.push(done.found(t, &mut self.mutations));
+                continue;
+            }
+            let mut done = Done {
+                kind,
+                uring: false,
+                task: 0,
+                comm: Arc::default(),
+                begin,
+                begin_lost: false,
+                end,
+                off: c.off,
+                len: c.len,
+                seen_by: SeenBy::Fingerprint,
+                removed: false,
+                by_size: false,
+                id: None,
+                hits: Vec::new(),
+            };
+            hurts.push(done.found(t, &mut self.mutations));
+            log.done.push(done);
+        }
+        hurts
+    }
+
+    /// The transfer was stated, or never was one. `entered`: the submit, as it was when it was lent.
+    pub(super) fn stated(&mut self, t: &Transfer, entered: u64) {
         let Some(log) = self.files.get_mut(&t.file.id) else {
             return;
         };
-        log.lent.remove(&(t.submit_ns, t.id));
+        log.lent.remove(&(entered, t.id));
         let oldest = log.lent.keys().next().map(|(submit, _)| *submit);
         log.mapped.retain(|at| oldest.is_some_and(|o| *at >= o));
         for done in std::mem::take(&mut log.done) {
@@ -445,11 +508,12 @@ fn state(done: Done, file: FileRef, out: &mut Vec<Fact>) {
     };
     #[expect(clippy::cast_possible_truncation, reason = "two 32-bit halves")]
     let (pid, tid) = ((done.task >> 32) as u32, done.task as u32);
+    let named = done.seen_by != SeenBy::Fingerprint;
     let mutation = Mutation {
         id,
         kind: done.kind,
-        pid: Some(pid),
-        tid: Some(tid),
+        pid: named.then_some(pid),
+        tid: named.then_some(tid),
         comm: done.comm,
         file,
         offset: done.off,

@@ -6,7 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use zctrace_common::kernel::{Print, when};
+
 use super::ledger::{Close, Ledger};
+use super::prints::{self, Piece};
 use super::witness::Clue;
 use crate::model::{Reason, ReleasedBy, TransferId};
 
@@ -28,6 +31,10 @@ struct Hold {
     heads: BTreeSet<u64>,
     in_call: bool,
     last: Option<Close>,
+    /// One past the last byte that was sent.
+    to: u64,
+    /// Bytes that were looked at when they were let go of.
+    seen: u64,
 }
 
 impl Hold {
@@ -76,6 +83,8 @@ pub(super) struct Dgram {
     /// While they ran, another call sent here too: whose packets are whose nobody can say, and one
     /// mistake leads to the next.
     mixed: bool,
+    /// Content is looked at.
+    printed: bool,
     pub(super) ended: bool,
 }
 
@@ -143,6 +152,8 @@ impl Dgram {
             heads: BTreeSet::new(),
             in_call: true,
             last: None,
+            to: s.range.1,
+            seen: 0,
         };
         self.holds.insert(handle, hold);
         self.waiting.insert((s.file, handle));
@@ -190,6 +201,7 @@ impl Dgram {
         };
         cut(&mut hold.unsent, end, u64::MAX);
         hold.in_call = false;
+        hold.to = hold.to.min(end);
         if self.ended {
             hold.unsent.clear();
         }
@@ -289,6 +301,29 @@ impl Dgram {
         }
     }
 
+    /// What bytes of a head were.
+    pub(super) fn print(&mut self, at: u64, print: &Print, ledger: &mut Ledger) {
+        self.printed = true;
+        let file = (print.dev, print.ino);
+        for handle in self.by_head.get(&print.head).into_iter().flatten() {
+            let Some(hold) = self.holds.get_mut(handle).filter(|h| h.file == file) else {
+                continue;
+            };
+            for piece in prints::pieces(print, at) {
+                let (from, to) = (piece.from.max(hold.range.0), piece.to.min(hold.range.1));
+                if from >= to {
+                    continue;
+                }
+                if piece.when == when::RELEASE {
+                    hold.seen = hold.seen.saturating_add(to - from);
+                }
+                let whole = (from, to) == (piece.from, piece.to);
+                let sum = piece.sum.filter(|_| whole);
+                ledger.print(hold.id, Piece { from, to, sum, ..piece }, file);
+            }
+        }
+    }
+
     pub(super) fn free(&mut self, head: u64, close: Close, ledger: &mut Ledger) {
         if self.movers > 0 && self.strays.iter().any(|s| s.head == head) {
             self.freed_strays.insert(head, close);
@@ -346,6 +381,9 @@ impl Dgram {
         self.groups.remove(&group);
         for handle in all {
             if let (Some(hold), Some(close)) = (self.holds.remove(&handle), last) {
+                if self.printed && hold.seen < hold.to - hold.range.0 {
+                    ledger.unseen(hold.id);
+                }
                 ledger.close(hold.id, close);
             }
         }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use zctrace_common::user::loss;
 
 use super::changes::Changes;
+use super::dgram::File;
 use super::names::Names;
+use super::prints::{Piece, Prints};
 use super::verdict;
 use super::witness::{Clue, Witness};
 use crate::model::{Fact, Reason, ReleasedBy, Transfer, TransferId};
@@ -41,6 +43,7 @@ struct Open {
     last_retransmit: Option<u64>,
     /// Changes from then on are none to this transfer.
     until: u64,
+    prints: Prints,
 }
 
 /// Every transfer that has not been stated yet.
@@ -88,6 +91,7 @@ impl Ledger {
             free_missed: false,
             last_retransmit: None,
             until: u64::MAX,
+            prints: Prints::default(),
             t,
         };
         self.open.insert(open.t.id, open);
@@ -144,11 +148,29 @@ impl Ledger {
             return;
         };
         if let Some(by) = drain.by {
+            // Who copied it out of the pipe was not looked at.
+            o.prints.blind = true;
             self.close(id, Close { at: drain.at, by });
         } else {
             o.not_before = o.not_before.max(Some(drain.at));
             o.holds = o.holds.saturating_sub(1);
             self.settle(id);
+        }
+    }
+
+    /// Some of its bytes of `file` were looked at. Whether that file is its own is not certain: a packet
+    /// on a stacked file system shows the one below.
+    pub(super) fn print(&mut self, id: TransferId, piece: Piece, file: File) {
+        if let Some(o) = self.find(id) {
+            let own = (o.t.file.id.dev, o.t.file.id.ino) == file;
+            o.prints.add(Piece { sum: piece.sum.filter(|_| own), ..piece });
+        }
+    }
+
+    /// A holder let go of its bytes, and not all of them were looked at.
+    pub(super) fn unseen(&mut self, id: TransferId) {
+        if let Some(o) = self.open.get_mut(&id) {
+            o.prints.blind = true;
         }
     }
 
@@ -270,7 +292,8 @@ fn doubt(t: &mut Transfer, reason: Reason) {
 
 fn state(mut o: Open, at: u64, changes: &mut Changes, names: &Names, out: &mut Vec<Fact>) {
     o.t.cgroup = names.cgroup_of(o.cgroup);
-    verdict::conclude(&mut o.t, o.until, o.last_retransmit, at, changes);
-    changes.stated(&o.t);
+    let entered = o.t.submit_ns;
+    verdict::conclude(&mut o.t, o.until, o.last_retransmit, &o.prints, at, changes);
+    changes.stated(&o.t, entered);
     out.push(Fact::Transfer(Box::new(o.t)));
 }

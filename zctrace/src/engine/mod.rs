@@ -12,6 +12,7 @@ mod moves;
 mod names;
 mod ops;
 mod pipe;
+mod prints;
 pub mod rules;
 mod seq;
 mod stream;
@@ -23,8 +24,8 @@ use std::sync::Arc;
 
 use zctrace_common::frame::{Header, USER_CPU};
 use zctrace_common::kernel::{
-    Head, HeadFree, HeadLen, Pipe, Proc, Sock, SockEnd, family, free_flag, full_map, head_flag, pipe_why,
-    proc_what, proto, sock_end,
+    Head, HeadFree, HeadLen, Pipe, Print, Proc, Sock, SockEnd, family, free_flag, full_map, head_flag,
+    pipe_why, proc_what, proto, sock_end,
 };
 use zctrace_common::user::{Loss, loss};
 
@@ -142,6 +143,7 @@ impl Engine {
                 let watches =
                     |p: &ProbeStatus| WATCHES.contains(&p.name.as_str()) && p.state == ProbeState::Attached;
                 self.changes.watching = info.probes.iter().filter(|p| watches(p)).count() == WATCHES.len();
+                self.changes.mode = info.fingerprint.mode;
                 out.push(Fact::Trace(info.clone()));
             }
             Event::ChangeEnter(c) => self.changes.enter(at, c),
@@ -150,6 +152,7 @@ impl Engine {
             Event::Removed(r) => self.changes.removed(header, r),
             Event::Mapped(m) => self.changes.mapped(at, m),
             Event::Running(all, more) => self.changes.running(at, all, *more),
+            Event::Print(p) => self.print(header, p),
             Event::OpEnter(e) => self.op_enter(header, e),
             Event::OpExit(e) => self.op_exit(header, e),
             Event::Sock(s) => self.sock(at, s),
@@ -290,6 +293,28 @@ impl Engine {
             s.head(h.head, state.start, state.end, at, &mut self.ledger);
         }
         self.heads.insert(h.head, state);
+    }
+
+    fn print(&mut self, header: &Header, p: &Print) {
+        if p.head == 0 {
+            if let Some(id) = self.calls.get(&header.task).map(|c| c.id) {
+                for piece in prints::pieces(p, header.ts) {
+                    self.ledger.print(id, piece, (p.dev, p.ino));
+                }
+            }
+            return;
+        }
+        let Some(head) = self.heads.get(&p.head) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        match self.socks.get_mut(&head.sock).map(|s| &mut s.kind) {
+            Some(Kind::Stream(s)) => {
+                s.print(head.start.saturating_add(u64::from(p.pos)), header.ts, p, &mut self.ledger);
+            }
+            Some(Kind::Dgram(d)) => d.print(header.ts, p, &mut self.ledger),
+            None => {}
+        }
     }
 
     fn head_len(&mut self, h: &HeadLen) {

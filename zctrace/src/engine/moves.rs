@@ -13,6 +13,7 @@ use super::ledger::Drain;
 use super::ops::Call;
 use super::pipe::{Position, Segment};
 use super::seq::low;
+use super::stream::Place;
 use super::witness::Clue;
 use super::{Engine, Kind};
 use crate::model::{Reason, ReleasedBy};
@@ -152,7 +153,8 @@ impl Engine {
                         let (sock, seq) = (call.enter.dst, low(a));
                         self.ledger.clue(s.id, Clue::Place { sock, seq, len: b - a, off: s.start });
                     }
-                    stream.add(s.id, a, b, at, &mut self.ledger);
+                    let place = Place { start: a, end: b, off: exact.then_some(s.start) };
+                    stream.add(s.id, place, at, &mut self.ledger);
                     seq = b;
                 }
                 stream.mover_left();

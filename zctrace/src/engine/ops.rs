@@ -163,6 +163,7 @@ impl Engine {
             released_by: None,
             outcome: Outcome::Held,
             verdict: Verdict::Unknown,
+            content: None,
             reasons: Vec::new(),
             rules: Vec::new(),
             mutations: Vec::new(),
@@ -180,7 +181,7 @@ impl Engine {
         match &mut sock.kind {
             Kind::Stream(s) => {
                 call.start = s.seq(low(e.dst_pos));
-                s.begin(call.id, call.start, &mut self.ledger);
+                s.begin(call.id, call.start, e.src_pos, &mut self.ledger);
             }
             Kind::Dgram(d) => {
                 let (start, end) = (e.src_pos, e.src_pos.saturating_add(e.count));
@@ -286,7 +287,7 @@ impl Engine {
         }
         if moved == 0 {
             if let Some(t) = self.ledger.forget(id) {
-                self.changes.stated(&t);
+                self.changes.stated(&t, t.submit_ns);
             }
         } else {
             self.ledger.settle(id);

@@ -15,6 +15,10 @@ pub struct Hurt {
     pub begin: u64,
     /// Pages left the page cache by it.
     pub removed: bool,
+    /// File offset of the first byte.
+    pub off: u64,
+    /// Bytes; `u64::MAX`: all that follow.
+    pub len: u64,
 }
 
 impl Hurt {
@@ -71,7 +75,8 @@ fn any(e: &Evidence<'_>, kinds: &[MutationKind]) -> bool {
 pub const RULES: &[Rule] = &[
     Rule {
         name: "unattributed-change",
-        help: "The content of a lent page changed, and neither a call nor a writable mapping accounts for it. \
+        help: "The content of a lent page changed (`--fingerprint` compares it), and neither a call nor a writable \
+               mapping accounts for it. \
                Something wrote behind the kernel's bookkeeping: a driver, a device, or a kernel bug of the family that \
                lets a splice write into the page cache. Note the file and the range, compare the file with a known good \
                copy, and treat the machine as suspect.",
@@ -119,7 +124,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "writable-mapping-unwatched",
         help: "A process has, or made, a shared writable mapping of the file while it was lent. A store through such a \
-               mapping makes no system call and often no event, so that no change was seen proves nothing.",
+               mapping makes no system call and often no event, so that no change was seen proves nothing. Trace with \
+               `--fingerprint full`: it compares what went out with what was lent.",
         verdict: Some(Verdict::Unknown),
         applies: |e| e.transfer.reasons.contains(&Reason::WritableMapping),
     },

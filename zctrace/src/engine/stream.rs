@@ -6,7 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use zctrace_common::kernel::{PRINT_PAGES, Print, when};
+
 use super::ledger::{Close, Ledger};
+use super::prints::{self, Piece};
 use super::seq::Unwrap;
 use super::witness::Clue;
 use crate::model::{Reason, ReleasedBy, TransferId};
@@ -15,6 +18,8 @@ use crate::model::{Reason, ReleasedBy, TransferId};
 struct Hold {
     id: TransferId,
     end: u64,
+    /// File offset of its first byte; `None`: its bytes are not in one piece.
+    off: Option<u64>,
     /// The call still runs: `end` is not known.
     in_call: bool,
     last_free: Option<Close>,
@@ -27,6 +32,15 @@ pub(super) struct Freed {
     pub(super) by: ReleasedBy,
     pub(super) reason: Option<Reason>,
     pub(super) moved: bool,
+}
+
+/// Where bytes of a transfer are in a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// File offset of the first.
+    pub(super) off: Option<u64>,
 }
 
 /// A freed head, kept while a call runs that may turn out to have moved bytes into it.
@@ -95,7 +109,20 @@ pub(super) struct Stream {
     read: Mark,
     longest_hold: u64,
     longest_head: u64,
+    /// What packets of it held, by where that begins in the stream.
+    prints: BTreeMap<(u64, u64), Seen>,
+    seen: u64,
 }
+
+/// Fingerprints of bytes in the stream.
+#[derive(Debug)]
+struct Seen {
+    at: u64,
+    print: Box<Print>,
+}
+
+/// Bytes that one [`Print`] can describe.
+const RUN: u64 = PRINT_PAGES as u64 * 4096;
 
 impl Stream {
     pub(super) fn new(snd_una: u32) -> Self {
@@ -115,6 +142,8 @@ impl Stream {
             read: Mark::default(),
             longest_hold: 0,
             longest_head: 0,
+            prints: BTreeMap::new(),
+            seen: 0,
         }
     }
 
@@ -135,8 +164,9 @@ impl Stream {
     }
 
     /// A call begins to write at `start`.
-    pub(super) fn begin(&mut self, id: TransferId, start: u64, ledger: &mut Ledger) {
-        self.holds.insert((start, id), Hold { id, end: u64::MAX, in_call: true, last_free: None });
+    pub(super) fn begin(&mut self, id: TransferId, start: u64, off: u64, ledger: &mut Ledger) {
+        let hold = Hold { id, end: u64::MAX, off: Some(off), in_call: true, last_free: None };
+        self.holds.insert((start, id), hold);
         self.running.insert((start, id));
         ledger.hold(id);
     }
@@ -159,8 +189,10 @@ impl Stream {
         self.forget_past();
     }
 
-    /// A call that returned moved these bytes here.
-    pub(super) fn add(&mut self, id: TransferId, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
+    /// A call that returned moved these bytes here. `off`: the file offset of the first, if they are in
+    /// one piece.
+    pub(super) fn add(&mut self, id: TransferId, place: Place, at: u64, ledger: &mut Ledger) {
+        let Place { start, end, off } = place;
         self.longest_hold = self.longest_hold.max(end - start);
         let (mut last_free, mut first) = (None, None);
         for freed in self.recent.iter().filter(|r| r.start < end && r.end > start) {
@@ -175,7 +207,7 @@ impl Stream {
         if self.recent.len() >= RECENT {
             ledger.reason(id, Reason::FreeMissed);
         }
-        if self.holds.insert((start, id), Hold { id, end, in_call: false, last_free }).is_none() {
+        if self.holds.insert((start, id), Hold { id, end, off, in_call: false, last_free }).is_none() {
             ledger.hold(id);
         }
         for (head, at) in self.heads_in(start, end) {
@@ -194,6 +226,7 @@ impl Stream {
         if self.movers == 0 {
             self.recent.clear();
         }
+        self.forget_prints();
         self.forget_past();
     }
 
@@ -250,11 +283,74 @@ impl Stream {
         let done = !hold.in_call
             && (self.acked.to >= hold.end || self.closed.is_some())
             && !self.covered(key.0, hold.end);
-        if done {
-            let (id, end) = (hold.id, hold.end);
-            self.holds.remove(&key);
-            self.unacked.remove(&(end, key.0, id));
-            ledger.close(id, close);
+        if done && let Some(hold) = self.holds.remove(&key) {
+            self.unacked.remove(&(hold.end, key.0, hold.id));
+            self.tell_prints(key.0, &hold, ledger);
+            self.forget_prints();
+            ledger.close(hold.id, close);
+        }
+    }
+
+    /// What bytes of a head were, from `start` on.
+    pub(super) fn print(&mut self, start: u64, at: u64, print: &Print, ledger: &mut Ledger) {
+        self.concerns(start, start.saturating_add(u64::from(print.len)), ledger);
+        if (self.holds.is_empty() && self.movers == 0) || self.prints.len() >= RECENT {
+            return;
+        }
+        self.seen += 1;
+        self.prints.insert((start, self.seen), Seen { at, print: Box::new(*print) });
+    }
+
+    /// Hands what was seen of a hold's bytes to its transfer.
+    fn tell_prints(&self, start: u64, hold: &Hold, ledger: &mut Ledger) {
+        if self.seen == 0 {
+            return;
+        }
+        let Some(first) = hold.off else {
+            ledger.unseen(hold.id);
+            return;
+        };
+        let near = self.prints.range((start.saturating_sub(RUN), 0)..(hold.end, 0));
+        let mut released = Vec::new();
+        for ((seq, _), seen) in near {
+            let file = (seen.print.dev, seen.print.ino);
+            for piece in prints::pieces(&seen.print, seen.at) {
+                let from = seq.saturating_add(piece.from - seen.print.off);
+                let to = from.saturating_add(piece.to - piece.from);
+                let (a, b) = (from.max(start), to.min(hold.end));
+                if a >= b {
+                    continue;
+                }
+                // Of a frag that two transfers share, the sum is not this one's.
+                let whole = (a, b) == (from, to);
+                let off = piece.from + (a - from);
+                let from = first.saturating_add(a - start);
+                let to = from.saturating_add(b - a);
+                let sum = piece.sum.filter(|_| whole && from == off);
+                if piece.when == when::RELEASE {
+                    released.push((a, b));
+                }
+                ledger.print(hold.id, Piece { from, to, sum, ..piece }, file);
+            }
+        }
+        released.sort_unstable();
+        let reach =
+            released.iter().fold(start, |reach, (a, b)| if *a <= reach { reach.max(*b) } else { reach });
+        if reach < hold.end {
+            ledger.unseen(hold.id);
+        }
+    }
+
+    /// Nobody can ask any more for what lies before the first hold.
+    fn forget_prints(&mut self) {
+        if self.movers > 0 || self.prints.is_empty() {
+            return;
+        }
+        match self.holds.first_key_value() {
+            None => self.prints.clear(),
+            Some(((start, _), _)) => {
+                self.prints = self.prints.split_off(&(start.saturating_sub(RUN), 0));
+            }
         }
     }
 

@@ -1,8 +1,11 @@
 //! Outcome and verdict, once everything about a transfer is known.
 
-use super::changes::Changes;
+use zctrace_common::kernel::family;
+
+use super::changes::{Changes, Judged};
+use super::prints::{Known, Prints};
 use super::rules::{Evidence, RULES};
-use crate::model::{Outcome, Reason, Transfer, Verdict};
+use crate::model::{MutationKind, Outcome, Reason, Transfer, Verdict};
 
 /// Whether this reason means that the release could be wrong.
 fn doubts_release(reason: Reason) -> bool {
@@ -15,6 +18,7 @@ fn doubts_release(reason: Reason) -> bool {
         | Reason::FileStacked
         | Reason::ChangesFull
         | Reason::ChangeRunning
+        | Reason::ContentChanged
         | Reason::StillLent => false,
         Reason::Loss
         | Reason::MapFull
@@ -36,6 +40,7 @@ pub(super) fn conclude(
     t: &mut Transfer,
     until: u64,
     last_retransmit: Option<u64>,
+    prints: &Prints,
     now: u64,
     changes: &mut Changes,
 ) {
@@ -52,7 +57,11 @@ pub(super) fn conclude(
     if t.outcome == Outcome::Held {
         t.reasons.push(Reason::StillLent);
     }
-    let judged = changes.judge(t, until, now);
+    // The kernel enters the call once it has been looked at: what changed before, it lends changed.
+    let entered = t.submit_ns;
+    t.submit_ns = prints.submitted().unwrap_or(0).max(entered);
+    let mut judged = changes.judge(t, entered, until, now);
+    content(t, prints, &mut judged, changes);
     t.reasons.sort_unstable();
     t.reasons.dedup();
     let evidence =
@@ -67,4 +76,46 @@ pub(super) fn conclude(
         _ => Verdict::Unknown,
     };
     t.rules = rules.iter().map(|r| r.name).collect();
+}
+
+/// What may have changed the file without being on record.
+fn hides_writers(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::MutationsUnwatched
+            | Reason::WatchSkipped
+            | Reason::FileUnwatched
+            | Reason::FileBusy
+            | Reason::FileStacked
+            | Reason::ChangesFull
+            | Reason::ChangeRunning
+            | Reason::Loss
+            | Reason::MapFull
+            | Reason::RecordingCut
+    )
+}
+
+/// Adds what fingerprints say to what is known of changes.
+fn content(t: &mut Transfer, prints: &Prints, judged: &mut Judged, changes: &mut Changes) {
+    let known: Vec<_> =
+        judged.hurts.iter().map(|h| Known { off: h.off, len: h.len, begin: h.begin }).collect();
+    let packets = t.socket.as_ref().is_none_or(|s| s.family != family::UNIX);
+    let told = prints.tell(t, changes.mode, packets, &known, &judged.before);
+    t.content = told.content;
+    if !told.changed.is_empty() {
+        if t.reasons.iter().any(|r| hides_writers(*r)) {
+            t.reasons.push(Reason::ContentChanged);
+        } else {
+            // A change that nobody is known for, if not somebody who needs no call.
+            let mapped = t.reasons.contains(&Reason::WritableMapping);
+            let kind = if mapped { MutationKind::MmapStore } else { MutationKind::Unattributed };
+            judged.hurts.extend(changes.found(t, kind, &told.changed));
+        }
+    }
+    if told.unsure {
+        t.reasons.push(Reason::ContentChanged);
+    }
+    if told.whole {
+        t.reasons.retain(|r| *r != Reason::WritableMapping);
+    }
 }

@@ -6,9 +6,10 @@ mod trace;
 mod transfer;
 
 pub use mutation::{Hit, Mutation, MutationId, MutationKind, Phase, SeenBy};
-pub use trace::{LossLine, LossWhat, ProbeState, ProbeStatus, Shown, TraceInfo};
+pub use trace::{Fingerprints, LossLine, LossWhat, Mode, ProbeState, ProbeStatus, Shown, TraceInfo};
 pub use transfer::{
-    Api, FileId, FileRef, Outcome, Reason, ReleasedBy, SockAddr, SockRef, Transfer, TransferId, Verdict,
+    Api, Content, FileId, FileRef, Outcome, Reason, ReleasedBy, SockAddr, SockRef, Transfer, TransferId,
+    Verdict,
 };
 
 /// What the engine says, in the order it says it.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use zctrace_common::config::fingerprint;
 use zctrace_common::user::loss;
 
 /// Header of a trace, as stated by the machine that made it.
@@ -25,6 +26,44 @@ pub struct TraceInfo {
     pub shown: Shown,
     /// Every probe the tool knows.
     pub probes: Vec<ProbeStatus>,
+    /// How content was looked at.
+    #[serde(default)]
+    pub fingerprint: Fingerprints,
+}
+
+/// How the content of lent pages is looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprints {
+    /// How.
+    pub mode: Mode,
+    /// Why not as asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How much of a page is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A few bytes of each: a change may show, that there was none cannot.
+    Sample,
+    /// All of it.
+    Full,
+}
+
+impl Mode {
+    /// What `fingerprint::*` of a configuration says.
+    #[must_use]
+    pub fn of(number: u32) -> Self {
+        match number {
+            fingerprint::SAMPLE => Self::Sample,
+            fingerprint::FULL => Self::Full,
+            _ => Self::Off,
+        }
+    }
 }
 
 /// Which finished transfers are shown; empty shows all.

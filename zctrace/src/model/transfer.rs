@@ -80,6 +80,17 @@ pub enum Verdict {
     Unknown,
 }
 
+/// Which version of the bytes went out, as far as fingerprints saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Content {
+    /// What was lent at the submit.
+    SentOld,
+    /// Where the bytes changed, something else.
+    SentNew,
+    /// Some of each, or the same bytes were sent again with another content.
+    Mixed,
+}
+
 /// Why an outcome or a verdict is not certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -119,6 +130,8 @@ pub enum Reason {
     ChangesFull,
     /// A call that began in the window may still be changing the file, or its end was lost.
     ChangeRunning,
+    /// The content changed, and what is known of who changes the file is incomplete.
+    ContentChanged,
     /// Still lent when the trace ended: what is not released can still change.
     StillLent,
     /// A probe that this claim needs is missing.
@@ -223,6 +236,8 @@ pub struct Transfer {
     pub outcome: Outcome,
     /// Whether the bytes changed.
     pub verdict: Verdict,
+    /// Which version went out; `None`: not known.
+    pub content: Option<Content>,
     /// Why not certain; sorted, without repeats.
     pub reasons: Vec<Reason>,
     /// Names of the rules that apply, the gravest first.

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::{
-    Api, Fact, FileId, FileRef, Hit, LossLine, LossWhat, Mutation, MutationId, MutationKind, Outcome, Phase,
-    ProbeState, ProbeStatus, Reason, ReleasedBy, SeenBy, SockAddr, SockRef, TraceInfo, Transfer, TransferId,
-    Verdict,
+    Api, Fact, FileId, FileRef, Fingerprints, Hit, LossLine, LossWhat, Mutation, MutationId, MutationKind,
+    Outcome, Phase, ProbeState, ProbeStatus, Reason, ReleasedBy, SeenBy, SockAddr, SockRef, TraceInfo,
+    Transfer, TransferId, Verdict,
 };
 
 /// Nanoseconds of CLOCK_MONOTONIC at which everything here begins.
@@ -49,6 +49,7 @@ pub(super) fn transfer(ms: u64) -> Transfer {
         released_by: Some(ReleasedBy::ReceiverRead),
         outcome: Outcome::Released,
         verdict: Verdict::Unknown,
+        content: None,
         rules: Vec::new(),
         mutations: Vec::new(),
         reasons: vec![Reason::MutationsUnwatched],
@@ -110,5 +111,6 @@ pub(super) fn info() -> TraceInfo {
                 reason: Some("not in this kernel".into()),
             },
         ],
+        fingerprint: Fingerprints::default(),
     }
 }

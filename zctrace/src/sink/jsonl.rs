@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 use super::summary::{Distribution, Summary};
-use crate::model::{Fact, FileRef, LossLine, Mutation, ProbeStatus, SockRef, TraceInfo, Transfer};
+use crate::model::{
+    Fact, FileRef, Fingerprints, LossLine, Mutation, ProbeStatus, SockRef, TraceInfo, Transfer,
+};
 use crate::text;
 
 /// JSON leaves DEL, C1 and bidi controls as they are; a terminal would act on them. The escapes
@@ -46,6 +48,7 @@ struct Trace<'a> {
     start_realtime_ns: u64,
     filters: &'a [String],
     probes: &'a [ProbeStatus],
+    fingerprint: &'a Fingerprints,
 }
 
 #[derive(Serialize)]
@@ -92,6 +95,7 @@ struct TransferLine<'a> {
     released_by: Option<&'static str>,
     outcome: &'static str,
     verdict: &'static str,
+    content: Option<&'static str>,
     reasons: Vec<&'static str>,
     rules: &'a [&'static str],
     mutations: Vec<String>,
@@ -162,6 +166,7 @@ fn trace(t: &TraceInfo) -> Trace<'_> {
         start_realtime_ns: t.start_realtime_ns,
         filters: &t.filters,
         probes: &t.probes,
+        fingerprint: &t.fingerprint,
     }
 }
 
@@ -213,6 +218,7 @@ fn transfer(t: &Transfer) -> TransferLine<'_> {
         released_by: t.released_by.map(text::released_by),
         outcome: text::outcome(t.outcome),
         verdict: text::verdict(t.verdict),
+        content: t.content.map(text::content),
         reasons: t.reasons.iter().map(|r| text::reason(*r).0).collect(),
         rules: &t.rules,
         mutations: t.mutations.iter().map(ToString::to_string).collect(),

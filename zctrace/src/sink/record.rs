@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{
-    ChangeEnter, ChangeExit, Head, HeadFree, OpEnter, OpExit, Pipe, change, change_flag, end, exit_flag,
-    free_flag, head_flag, op, op_flag, pipe_why, proc_what, sock_end,
+    ChangeEnter, ChangeExit, Head, HeadFree, OpEnter, OpExit, Pipe, Print, change, change_flag, end,
+    exit_flag, free_flag, head_flag, op, op_flag, pipe_why, proc_what, sock_end, when,
 };
 
-use crate::event::Event;
+use crate::event::{Event, pages};
 use crate::model::LossWhat;
 use crate::text;
 
@@ -33,6 +33,8 @@ pub(super) struct Words {
     calls: HashMap<u64, OpEnter>,
     /// By id; the task that began it.
     changes: HashMap<u64, (u64, ChangeEnter)>,
+    /// By file offset and length: what was lent.
+    lent: HashMap<(u64, u64), u64>,
 }
 
 /// `4096+100`
@@ -78,6 +80,15 @@ impl Words {
     }
 
     /// Remembers what later records leave out.
+    /// Of the transfer itself.
+    pub(super) fn lent(&mut self, e: &Event) {
+        if let Event::Print(p) = e
+            && p.when == when::SUBMIT
+        {
+            self.lent.extend(pages(p).map(|(off, len, sum)| ((off, len), sum)));
+        }
+    }
+
     pub(super) fn learn(&mut self, h: &Header, e: &Event) {
         match e {
             Event::OpEnter(e) => drop(self.calls.insert(h.task, *e)),
@@ -149,6 +160,7 @@ impl Words {
             Event::Removed(r) => {
                 format!("page left the page cache, by {}: {}", who(&r.comm, h.task), range(r.off, r.len))
             }
+            Event::Print(p) => self.looked(p),
             Event::Mapped(_) => {
                 format!("pid {} made a shared writable mapping of the file", h.task >> 32)
             }
@@ -202,6 +214,37 @@ impl Words {
         let news = |h: &&Head| has(free_flag::UNA) && self.acked.get(&h.sock) != Some(&x.snd_una);
         if let Some(head) = head.filter(news) {
             let _ = write!(text, "; acknowledged {}", self.up_to(head.sock, x.snd_una));
+        }
+        text
+    }
+
+    fn looked(&self, p: &Print) -> String {
+        let of = range(p.off, u64::from(p.len));
+        let moment = match p.when {
+            when::SUBMIT => return format!("looked at in the page cache, before they are lent: {of}"),
+            when::RETURN => return format!("looked at where the call stopped: {of}"),
+            when::XMIT => "looked at on the way to the device",
+            _ => "looked at when let go of",
+        };
+        let mut known: Vec<(u64, u64, bool)> = Vec::new();
+        let mut unknown = 0;
+        for (off, len, sum) in pages(p) {
+            let Some(lent) = self.lent.get(&(off, len)) else {
+                unknown += 1;
+                continue;
+            };
+            match known.last_mut() {
+                Some((from, n, same)) if *from + *n == off && *same == (*lent == sum) => *n += len,
+                _ => known.push((off, len, *lent == sum)),
+            }
+        }
+        let mut text = format!("{moment}: {of}");
+        for (off, len, same) in known {
+            let what = if same { "as it was lent" } else { "CHANGED since it was lent" };
+            let _ = write!(text, "; {} {what}", range(off, len));
+        }
+        if unknown > 0 {
+            text.push_str("; parts of pages, compared once they make whole ones");
         }
         text
     }

@@ -108,7 +108,8 @@ fn header(to: &mut impl Write, s: &Summary) -> io::Result<()> {
 fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     let losses = s.losses.iter().map(|(what, n)| text::loss_sentence(*what, *n));
     let missing = s.info.iter().flat_map(|i| text::missing(&i.probes));
-    for problem in losses.chain(missing) {
+    let blind = s.info.iter().filter_map(|i| text::no_fingerprints(&i.fingerprint));
+    for problem in losses.chain(missing).chain(blind) {
         for line in fold("! ", &problem) {
             writeln!(to, "{}", style.red(&line))?;
         }
@@ -137,6 +138,10 @@ fn findings(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
             wrapped(to, &format!("           {n:>9}     "), text::reason(*reason).1)?;
         }
         rules(to, s, Verdict::Unknown)?;
+    }
+    for (content, n) in &s.contents {
+        let first = format!("  {:<8} {n:>9}   ", text::content(*content));
+        wrapped(to, &first, text::content_sentence(*content))?;
     }
     let by: Vec<String> =
         s.released_by.iter().map(|(by, n)| format!("{n} {}", text::released_by(*by))).collect();

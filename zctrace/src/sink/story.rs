@@ -12,7 +12,7 @@ use crate::engine::Clue;
 use crate::engine::rules::{RULES, Rule, find};
 use crate::event::Event;
 use crate::explain::Behind;
-use crate::model::{Mutation, Outcome, Phase, Transfer, TransferId, Verdict};
+use crate::model::{Mutation, Outcome, Phase, SeenBy, Transfer, TransferId, Verdict};
 use crate::text;
 
 /// Changes named in the head of a story.
@@ -54,6 +54,7 @@ impl<W: Write> Story<W> {
         if behind.has(h, e) {
             let (mark, red) = mark(behind, h, e);
             let mut text = self.words.say(h, e);
+            self.words.lent(e);
             let t = &behind.transfer;
             let elsewhere = |x: &ChangeExit| {
                 x.off.saturating_add(x.len) <= t.offset || t.offset.saturating_add(t.bytes) <= x.off
@@ -177,6 +178,9 @@ fn head(to: &mut impl Write, style: Style, behind: &Behind) -> io::Result<()> {
     }
     row(to, "outcome", &outcome(t))?;
     row(to, "verdict", &verdict(t))?;
+    if let Some(content) = t.content {
+        row(to, "content", &format!("{}: {}", text::content(content), text::content_sentence(content)))?;
+    }
     for reason in &t.reasons {
         let (code, sentence) = text::reason(*reason);
         row(to, "not sure", &format!("{sentence} ({code})"))?;
@@ -255,9 +259,13 @@ pub fn mutation(to: &mut impl Write, style: Style, m: &Mutation, start_ns: u64) 
     writeln!(to, "{}", style.bold(&format!("Change {}: {} by {who}", m.id, text::mutation(m.kind))))?;
     row(to, "file", &text::file(&m.file))?;
     row(to, "bytes", &text::range(m.offset, m.len))?;
-    let took = m.end_ns.map_or(0, |end| end.saturating_sub(m.at_ns));
+    let took = text::ns(m.end_ns.map_or(0, |end| end.saturating_sub(m.at_ns)));
     let after = text::ns(m.at_ns.saturating_sub(start_ns));
-    row(to, "when", &format!("{after} after the trace began; it took {}", text::ns(took)))?;
+    let took = match m.seen_by {
+        SeenBy::Fingerprint => format!("or up to {took} later: between two looks at the bytes"),
+        _ => format!("it took {took}"),
+    };
+    row(to, "when", &format!("{after} after the trace began; {took}"))?;
     row(to, "seen by", text::seen_by(m.seen_by))?;
     let hits = text::transfers(m.hits.len() as u64);
     writeln!(to, "\n{}", style.bold(&format!("It fell into the window of {hits}")))

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use crate::model::{
-    Api, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict,
+    Api, Content, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo, Transfer,
+    Verdict,
 };
 use crate::text;
 
@@ -102,6 +103,8 @@ pub struct Summary {
     pub others: (u64, u64),
     /// Per way of release.
     pub released_by: BTreeMap<ReleasedBy, u64>,
+    /// Per version that went out.
+    pub contents: BTreeMap<Content, u64>,
     /// Why not certain.
     pub reasons: BTreeMap<Reason, u64>,
     /// Longest gaps, longest first.
@@ -156,6 +159,9 @@ impl Summary {
         *self.verdicts.entry(t.verdict).or_default() += 1;
         if let Some(by) = t.released_by {
             *self.released_by.entry(by).or_default() += 1;
+        }
+        if let Some(content) = t.content {
+            *self.contents.entry(content).or_default() += 1;
         }
         for rule in &t.rules {
             *self.rules.entry((t.verdict, rule)).or_default() += 1;

@@ -84,6 +84,7 @@ impl Live {
             filters: asked.words,
             shown: asked.shown,
             probes: loaded.probes.clone(),
+            fingerprint: loaded.fingerprint.clone(),
         };
         let mut live = Self {
             loaded,

@@ -12,10 +12,12 @@
 )]
 
 mod bad_input;
+mod content;
 mod ends;
 mod judge;
 mod load;
 mod many;
+mod mounted;
 mod netns;
 mod overload;
 mod programs;

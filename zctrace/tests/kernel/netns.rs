@@ -2,12 +2,14 @@
 //! a link that goes away for a while (retransmission).
 
 use std::fs::File;
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
@@ -63,7 +65,10 @@ impl Pair {
 
     /// A connection from the first to the second.
     fn connect(&self) -> (TcpStream, TcpStream) {
-        let listener = self.inside(1, || TcpListener::bind(("10.77.0.2", 0)).unwrap());
+        self.connect_to(self.inside(1, || TcpListener::bind(("10.77.0.2", 0)).unwrap()))
+    }
+
+    fn connect_to(&self, listener: TcpListener) -> (TcpStream, TcpStream) {
         let to = listener.local_addr().unwrap();
         let sender = self.inside(0, move || TcpStream::connect(to).unwrap());
         let (receiver, _) = listener.accept().unwrap();
@@ -115,11 +120,7 @@ fn lost_and_sent_again(tag: &str, meanwhile: impl FnOnce(&Path)) -> (Value, Trac
     sendfile(&sender, &File::open(&path).unwrap(), 0, content.len());
     meanwhile(&path);
     // Until the sender has tried again.
-    let started = std::time::Instant::now();
-    while retransmits(tag, &sender) < 2 {
-        assert!(started.elapsed().as_secs() < 20, "nothing was retransmitted");
-        std::thread::yield_now();
-    }
+    await_until("nothing was retransmitted", || retransmits(tag, &sender) >= 2);
     link("up");
     let got = read(&mut receiver, content.len());
     drop((sender, receiver));
@@ -157,6 +158,64 @@ fn a_write_before_the_retransmission() {
     assert_eq!(mutations.len(), 1);
     assert_eq!((&mutations[0]["offset"], &mutations[0]["len"]), (&8200.into(), &100.into()));
     assert_eq!(mutations[0]["hits"][0]["phase"], "in_flight", "{}", mutations[0]);
+}
+
+/// The receiver reads what the window lets through; what follows is lost, and changed before it is sent
+/// again.
+#[test]
+fn the_first_transmission_and_the_next_carry_other_bytes() {
+    const BYTES: usize = 100_000;
+    let dir = dir();
+    let pair = Pair::new("m");
+    // Each packet is small enough for the device, or too large.
+    pair.offloads_off();
+    let mtu = |bytes: &str| ip(&["-n", &pair.names[1], "link", "set", "v0", "mtu", bytes]);
+    let (path, content) = file(dir.path(), "f", BYTES);
+    let pid = std::process::id().to_string();
+    let recorder = Recorder::start(&dir.path().join("t.zct"), &["--pid", &pid, "--fingerprint", "full"]);
+    let listener = pair.inside(1, || TcpListener::bind(("10.77.0.2", 0)).unwrap());
+    set_socket_recv_buffer_size(&listener, 16 * 1024).unwrap();
+    let (sender, mut receiver) = pair.connect_to(listener);
+    let calls = sendfile(&sender, &File::open(&path).unwrap(), 0, BYTES);
+    assert_eq!(calls, 1, "the send buffer is too small for this test");
+
+    let mut got = read(&mut receiver, 4000);
+    mtu("600");
+    // What is here already was sent before; to read it asks for more, and that is lost.
+    receiver.set_nonblocking(true).unwrap();
+    let mut rest = vec![0; BYTES];
+    await_until("nothing was retransmitted", || {
+        while let Ok(n) = receiver.read(&mut rest) {
+            got.extend_from_slice(&rest[..n]);
+        }
+        retransmits("m", &sender) >= 1
+    });
+    let old = got.len();
+    assert!(old < BYTES, "nothing was lost");
+    assert!(got == content[..old], "it was changed too early");
+    File::options().write(true).open(&path).unwrap().write_all_at(&vec![0xee; BYTES], 0).unwrap();
+    mtu("1500");
+    receiver.set_nonblocking(false).unwrap();
+    got.extend(read(&mut receiver, BYTES - old));
+    drop((sender, receiver));
+    poke_cpus();
+    let trace = recorder.stop();
+    trace.expect_released(1.0);
+    let found = trace.of_file(&path);
+    println!("{old} bytes as they were, the others changed: {found:?}");
+    assert!(got[..old] == content[..old] && got[old..].iter().all(|b| *b == 0xee));
+    assert_eq!(found.len(), 1);
+    let t = found[0];
+    assert_eq!((&t["verdict"], &t["content"]), (&"mutated".into(), &"mixed".into()), "{t}");
+    assert!(t["rules"].as_array().unwrap().contains(&"retransmit-after-write".into()), "{t}");
+}
+
+fn await_until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !done() {
+        assert!(started.elapsed().as_secs() < 20, "{what}");
+        std::thread::yield_now();
+    }
 }
 
 /// `tcpi_retransmits` of `TCP_INFO`, by way of `ss`.

@@ -59,6 +59,7 @@ pub(crate) const WAYS: &[Way] = &[
     way("uring_worker", "io_uring_write"),
     way("uring_punch", "punch"),
     way("copy", "copy_range"),
+    aligned(way("reflink", "copy_range")),
     way("sendfile", "splice_write"),
     way("splice", "splice_write"),
     way("uring_splice", "splice_write"),
@@ -262,6 +263,17 @@ fn prepare(way: &str, path: &Path, off: u64, len: usize) -> io::Result<Change> {
             Box::new(move || {
                 let (mut from, mut to) = (0, off);
                 Ok(rustix::fs::copy_file_range(source, Some(&mut from), file, Some(&mut to), len)? as u64)
+            })
+        }
+        "reflink" => {
+            // struct file_clone_range
+            let source = marks(&path, len)?;
+            let range = [source.as_raw_fd().unsigned_abs().into(), 0, len as u64, off];
+            Box::new(move || {
+                let fd = file.as_raw_fd();
+                let done = unsafe { libc::ioctl(fd, libc::FICLONERANGE, range.as_ptr()) };
+                drop(source);
+                if done == 0 { Ok(len as u64) } else { Err(io::Error::last_os_error()) }
             })
         }
         "sendfile" => {

@@ -20,7 +20,8 @@ fn the_trace() {
             r#"{"type":"trace","schema":1,"tool":"zctrace 0.1.0","kernel":"6.12.1","start_ns":5000000000,"#,
             r#""start_realtime_ns":1700000000000000000,"filters":["pid=4242"],"probes":["#,
             r#"{"name":"kmem:kfree","state":"attached"},"#,
-            r#"{"name":"tcp:tcp_probe","state":"missing","reason":"not in this kernel"}]}"#,
+            r#"{"name":"tcp:tcp_probe","state":"missing","reason":"not in this kernel"}],"#,
+            r#""fingerprint":{"mode":"off"}}"#,
             "\n"
         )
     );
@@ -38,7 +39,7 @@ fn a_transfer() {
             r#""submit_ns":6234567890,"return_ns":6235067890,"notify_ns":null,"first_xmit_ns":6234587890,"#,
             r#""ack_ns":6234967890,"release_ns":6236567890,"gap_ns":2000000,"exposure_ns":1500000,"retransmits":0,"#,
             r#""released_by":"receiver_read","outcome":"released","verdict":"unknown","#,
-            r#""reasons":["mutations-unwatched"],"rules":[],"mutations":[]}"#,
+            r#""content":null,"reasons":["mutations-unwatched"],"rules":[],"mutations":[]}"#,
             "\n"
         )
     );
@@ -88,7 +89,7 @@ fn what_is_not_known_is_null() {
             r#""submit_ns":6234567890,"return_ns":null,"notify_ns":null,"first_xmit_ns":null,"#,
             r#""ack_ns":null,"release_ns":null,"gap_ns":null,"exposure_ns":null,"retransmits":0,"#,
             r#""released_by":null,"outcome":"held","verdict":"unknown","#,
-            r#""reasons":["mutations-unwatched"],"rules":[],"mutations":[]}"#,
+            r#""content":null,"reasons":["mutations-unwatched"],"rules":[],"mutations":[]}"#,
             "\n"
         )
     );

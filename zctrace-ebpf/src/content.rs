@@ -1,0 +1,212 @@
+//! What a page holds, as a number: the only code that looks at content.
+//!
+//! A `struct page` leads to its bytes through the direct map, at an address that the loader found and
+//! verified (`CONTENT`); without it nothing is read. The number is a sum over the bytes, so that those
+//! of two pieces add up to that of both, however packets cut a page. Factors are secret to the trace:
+//! nobody can make two contents that look alike.
+
+use core::{
+    hint::black_box,
+    ptr::{read_volatile, write_volatile},
+};
+
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel};
+use zctrace_common::{
+    config::{KEYS, SAMPLE, fingerprint},
+    kernel::Print,
+};
+
+use crate::{
+    emit,
+    globals::cfg_get,
+    maps::{CONTENT, SCRATCH},
+    print::{Cached, Frags},
+};
+
+/// `PAGE_SIZE`
+pub const PAGE: u32 = 4096;
+/// Bytes that are summed in one go.
+const BLOCK: u32 = 512;
+const WORDS: usize = BLOCK as usize / 8;
+/// Of programs that interrupt each other on a CPU.
+const LEVELS: u32 = 4;
+
+/// What the loader tells. Not a constant of the program: the verifier would tell its states apart by
+/// every factor.
+#[repr(C)]
+pub struct Content {
+    /// `content of a page = direct + 64 * struct page`; 0: not known.
+    pub direct: u64,
+    /// Secret factors, one for each word of a page.
+    keys: [u64; KEYS],
+}
+
+/// Room to work in. One for each program that may be at work on a CPU at once.
+#[repr(C)]
+pub struct Scratch {
+    busy: u64,
+    /// Which of them this is.
+    level: u64,
+    direct: u64,
+    /// What is stated next.
+    pub print: Print,
+    pub frags: Frags,
+    pub cached: Cached,
+    /// A `struct page`, as it was read.
+    pub page: [u64; 8],
+    /// A page. As much again, because the verifier knows an offset and a length only by their limits.
+    words: [u64; 2 * KEYS],
+}
+
+/// Whether content is looked at in this trace.
+#[inline(always)]
+pub fn is_on() -> bool {
+    cfg_get!(fingerprint) != fingerprint::OFF
+}
+
+/// The room of this number.
+#[inline(always)]
+pub fn room(level: u32) -> Option<&'static mut Scratch> {
+    Some(unsafe { &mut *SCRATCH.get_ptr_mut(level)? })
+}
+
+/// Room that no program on this CPU works in. `None`: then nothing is stated, and nobody claims
+/// anything of these bytes.
+#[inline(always)]
+pub fn enter() -> Option<(u32, &'static mut Scratch)> {
+    let direct = CONTENT.get(0)?.direct;
+    if direct == 0 {
+        return None;
+    }
+    for level in 0..LEVELS {
+        let scratch = room(level)?;
+        if emit::add(&raw mut scratch.busy, 1) == 0 {
+            (scratch.level, scratch.direct) = (u64::from(level), direct);
+            return Some((level, scratch));
+        }
+        emit::add(&raw mut scratch.busy, u64::MAX);
+    }
+    None
+}
+
+/// The room may be used by others.
+#[inline(always)]
+pub fn leave(level: u32) {
+    if let Some(scratch) = room(level) {
+        emit::add(&raw mut scratch.busy, u64::MAX);
+    }
+}
+
+/// A word and its place.
+#[inline(always)]
+fn term(word: u64, key: u64) -> u64 {
+    // The upper half would be weak alone: what it changes in a product, it changes in the upper half.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    word.wrapping_add((word >> 32).wrapping_mul(SPREAD)).wrapping_mul(key)
+}
+
+/// The sum over `len` bytes from `first` on of the page at `page`, which holds file page `index`.
+/// `None` when they cannot be read.
+#[inline(always)]
+pub fn sum(scratch: &mut Scratch, page: u64, first: u32, len: u32, index: u64) -> Option<u64> {
+    let (mut first, mut len) = (first, len);
+    let sample = cfg_get!(fingerprint) == fingerprint::SAMPLE;
+    let mut window = 0;
+    if sample {
+        let (size, end) = (SAMPLE as u32, first.wrapping_add(len));
+        // A factor picks where, so that nobody knows.
+        window = (index.wrapping_mul(CONTENT.get(0)?.keys[0]) >> 58) as u32 & 63;
+        let (from, to) = (window * size, window * size + size);
+        first = if first > from { first } else { from };
+        let end = if end < to { end } else { to };
+        if first >= end {
+            return Some(0);
+        }
+        len = end - first;
+    }
+    first &= PAGE - 1;
+    if len == 0 || len > PAGE {
+        return None;
+    }
+    let words = (&raw mut scratch.words).cast::<u64>();
+    if sample {
+        let at = unsafe { words.add(window as usize * 8) };
+        for i in 0..8 {
+            unsafe { write_volatile(at.add(i), 0) };
+        }
+        read(words, scratch.direct, page, first, len)?;
+        let keys = unsafe { (&raw const CONTENT.get(0)?.keys).cast::<u64>().add(window as usize * 8) };
+        let mut sum = 0u64;
+        for i in 0..8 {
+            let (word, key) = unsafe { (read_volatile(at.add(i)), read_volatile(keys.add(i))) };
+            sum = sum.wrapping_add(term(word, key));
+        }
+        return Some(sum);
+    }
+    let (from, to) = (first / BLOCK, (first + len - 1) / BLOCK);
+    if len != PAGE {
+        zero(words, from);
+        zero(words, to);
+    }
+    read(words, scratch.direct, page, first, len)?;
+    let mut blocks = Blocks { level: u64::from(scratch.level), first: u64::from(from), sum: 0 };
+    unsafe {
+        bpf_loop(to - from + 1, block as *mut core::ffi::c_void, (&raw mut blocks).cast(), 0);
+    }
+    Some(blocks.sum)
+}
+
+/// What the sum is made of: the verifier goes through one block, not through a page.
+#[repr(C)]
+struct Blocks {
+    level: u64,
+    first: u64,
+    sum: u64,
+}
+
+/// Adds the next block.
+extern "C" fn block(n: u64, blocks: *mut Blocks) -> u64 {
+    let blocks = unsafe { &mut *blocks };
+    let (Some(scratch), Some(secret)) = (room(blocks.level as u32), CONTENT.get(0)) else {
+        return 1;
+    };
+    let at = ((blocks.first + n) as u32 & (PAGE / BLOCK - 1)) as usize * WORDS;
+    let words = unsafe { (&raw const scratch.words).cast::<u64>().add(at) };
+    let keys = unsafe { (&raw const secret.keys).cast::<u64>().add(at) };
+    let word = |i: usize| unsafe { term(read_volatile(words.add(i)), read_volatile(keys.add(i))) };
+    let mut sums = [0u64; 4];
+    macro_rules! add {
+        ($($i:literal)*) => {$(
+            sums[0] = sums[0].wrapping_add(word($i));
+            sums[1] = sums[1].wrapping_add(word($i + 1));
+            sums[2] = sums[2].wrapping_add(word($i + 2));
+            sums[3] = sums[3].wrapping_add(word($i + 3));
+        )*};
+    }
+    add!(0 4 8 12 16 20 24 28 32 36 40 44 48 52 56 60);
+    let sum = sums[0].wrapping_add(sums[1]).wrapping_add(sums[2]).wrapping_add(sums[3]);
+    blocks.sum = blocks.sum.wrapping_add(sum);
+    0
+}
+
+#[inline(always)]
+fn zero(words: *mut u64, block: u32) {
+    let at = unsafe { words.add((block & (PAGE / BLOCK - 1)) as usize * WORDS) };
+    for i in 0..WORDS {
+        unsafe { write_volatile(at.add(i), 0) };
+    }
+}
+
+/// Copies to the same place in `words` as in the page.
+#[inline(always)]
+fn read(words: *mut u64, direct: u64, page: u64, first: u32, len: u32) -> Option<()> {
+    let from = direct.wrapping_add(page.wrapping_mul(64)).wrapping_add(u64::from(first));
+    // Limits that the compiler knows already, where the verifier sees them.
+    let (first, len) = (black_box(first) & (PAGE - 1), black_box(len));
+    if len > PAGE {
+        return None;
+    }
+    let to = unsafe { words.cast::<u8>().add(first as usize) };
+    let failed = unsafe { bpf_probe_read_kernel(to.cast(), len, from as *const core::ffi::c_void) };
+    if failed == 0 { Some(()) } else { None }
+}

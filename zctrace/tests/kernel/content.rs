@@ -1,0 +1,163 @@
+//! Changes that no event shows: only the bytes do.
+#![expect(unsafe_code, reason = "mappings and io_uring take raw pointers")]
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
+use io_uring::{IoUring, opcode, types};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use serde_json::Value;
+
+use crate::load::{PAGE, file, read, sendfile, tcp};
+use crate::tool::{Recorder, Trace, dir, dir_on_tmpfs};
+
+const BYTES: usize = 10 * PAGE;
+
+/// A shared writable mapping of a file's first bytes.
+struct Mapping(*mut u8);
+
+impl Mapping {
+    fn of(file: &File) -> Self {
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        let at = unsafe { mmap(std::ptr::null_mut(), BYTES, prot, MapFlags::SHARED, file, 0) };
+        Self(at.unwrap().cast())
+    }
+
+    /// As they were: but now the pages are dirty and writable, and no store to them makes an event.
+    fn touch(&self) {
+        for i in (0..BYTES).step_by(PAGE) {
+            unsafe { self.0.add(i).write_volatile(self.0.add(i).read_volatile()) };
+        }
+    }
+
+    fn store(&self, at: usize, byte: u8) {
+        unsafe { self.0.add(at).write_volatile(byte) };
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let _ = unsafe { munmap(self.0.cast(), BYTES) };
+    }
+}
+
+fn writable(path: &Path) -> File {
+    File::options().read(true).write(true).open(path).unwrap()
+}
+
+fn traced(dir: &Path, fingerprint: &str) -> Recorder {
+    let pid = std::process::id().to_string();
+    Recorder::start(&dir.join("t.zct"), &["--pid", &pid, "--fingerprint", fingerprint])
+}
+
+/// Lends the file, changes it, lets the receiver read. Answers the transfer and what it got.
+fn lend(
+    recorder: Recorder,
+    path: &Path,
+    (sender, mut receiver): (TcpStream, TcpStream),
+    change: impl FnOnce(),
+) -> (Value, Trace, Vec<u8>) {
+    sendfile(&sender, &File::open(path).unwrap(), 0, BYTES);
+    change();
+    let got = read(&mut receiver, BYTES);
+    drop((sender, receiver));
+    let trace = recorder.stop();
+    let found = trace.of_file(path);
+    assert_eq!(found.len(), 1, "{found:?}");
+    (found[0].clone(), trace, got)
+}
+
+fn rules(t: &Value) -> Vec<&str> {
+    t["rules"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_store_through_a_dirty_mapping() {
+    for dir in [dir(), dir_on_tmpfs()] {
+        for fingerprint in ["off", "full"] {
+            let (path, content) = file(dir.path(), fingerprint, BYTES);
+            let mapping = Mapping::of(&writable(&path));
+            mapping.touch();
+            let recorder = traced(dir.path(), fingerprint);
+            let (t, trace, got) = lend(recorder, &path, tcp(false), || mapping.store(5 * PAGE + 7, 0xee));
+            assert_eq!(got[5 * PAGE + 7], 0xee);
+            assert_eq!(got.iter().zip(&content).filter(|(a, b)| a != b).count(), 1);
+            let mutations = trace.of_type("mutation");
+            if fingerprint == "off" {
+                assert_eq!((&t["verdict"], mutations.len()), (&"unknown".into(), 0), "{t}");
+                assert_eq!(rules(&t), ["writable-mapping-unwatched"]);
+                continue;
+            }
+            assert_eq!((&t["verdict"], mutations.len()), (&"mutated".into(), 1), "{t}");
+            assert_eq!(rules(&t), ["write-in-window"]);
+            let m = mutations[0];
+            assert_eq!((&m["kind"], &m["seen_by"]), (&"mmap_store".into(), &"fingerprint".into()), "{m}");
+            assert_eq!((&m["offset"], &m["len"]), (&(5 * PAGE).into(), &PAGE.into()), "{m}");
+            assert!(m["pid"].is_null() && t["reasons"].as_array().unwrap().is_empty(), "{m} {t}");
+        }
+    }
+}
+
+#[test]
+fn a_mapping_that_nobody_stores_through() {
+    for dir in [dir(), dir_on_tmpfs()] {
+        let (path, content) = file(dir.path(), "f", BYTES);
+        let mapping = Mapping::of(&writable(&path));
+        mapping.touch();
+        let recorder = traced(dir.path(), "full");
+        let (t, _, got) = lend(recorder, &path, tcp(true), || {});
+        assert!(got == content);
+        assert_eq!((&t["verdict"], &t["content"]), (&"clean".into(), &"sent_old".into()), "{t}");
+    }
+}
+
+#[test]
+fn samples_find_pages_that_changed_all_over() {
+    let dir = dir();
+    let (path, _) = file(dir.path(), "f", BYTES);
+    let mapping = Mapping::of(&writable(&path));
+    mapping.touch();
+    let recorder = traced(dir.path(), "sample");
+    let all = || (0..BYTES).for_each(|i| mapping.store(i, 0xee));
+    let (t, trace, got) = lend(recorder, &path, tcp(false), all);
+    assert!(got.iter().all(|b| *b == 0xee));
+    assert_eq!(t["verdict"], "mutated", "{t}");
+    let changed: u64 = trace.of_type("mutation").iter().map(|m| m["len"].as_u64().unwrap()).sum();
+    assert_eq!(changed, BYTES as u64, "{:?}", trace.of_type("mutation"));
+}
+
+/// The pages are pinned by io_uring, and nothing maps them any more: then a request stores into them.
+/// No call on the file, no mapping of it; the same happens when a device or a kernel bug writes.
+#[test]
+fn a_change_behind_the_kernels_accounting() {
+    let dir = dir_on_tmpfs();
+    let (path, content) = file(dir.path(), "f", BYTES);
+    let mapping = Mapping::of(&writable(&path));
+    let start = mapping.0;
+    let mut ring = IoUring::new(4).unwrap();
+    let pinned = [libc::iovec { iov_base: start.cast(), iov_len: BYTES }];
+    unsafe { ring.submitter().register_buffers(&pinned) }.unwrap();
+    drop(mapping);
+    let (from, mut to) = std::io::pipe().unwrap();
+    to.write_all(&[0xee; 100]).unwrap();
+
+    let recorder = traced(dir.path(), "full");
+    let (t, trace, got) = lend(recorder, &path, tcp(false), || {
+        let at = start.wrapping_add(3 * PAGE + 50);
+        let entry = opcode::ReadFixed::new(types::Fd(from.as_raw_fd()), at, 100, 0).build();
+        unsafe { ring.submission().push(&entry).unwrap() };
+        ring.submit_and_wait(1).unwrap();
+        assert_eq!(ring.completion().next().unwrap().result(), 100);
+    });
+    assert!(got[3 * PAGE + 50..][..100] == [0xee; 100]);
+    assert!(got[..3 * PAGE + 50] == content[..3 * PAGE + 50]);
+    assert_eq!((&t["verdict"], rules(&t)), (&"mutated".into(), vec!["unattributed-change"]), "{t}");
+    let mutations = trace.of_type("mutation");
+    assert_eq!(mutations.len(), 1);
+    let m = mutations[0];
+    assert_eq!((&m["kind"], &m["seen_by"]), (&"unattributed".into(), &"fingerprint".into()), "{m}");
+    assert_eq!((&m["offset"], &m["len"]), (&(3 * PAGE).into(), &PAGE.into()), "{m}");
+}
