@@ -621,8 +621,10 @@ pub mod when {
     pub const RETURN: u8 = 2;
     /// `net:net_dev_start_xmit`: handed to a device.
     pub const XMIT: u8 = 3;
-    /// A receiver on this machine has copied it, or the head is about to be freed. Stated before that.
+    /// The head is about to be freed. Stated before its [`super::HeadFree`].
     pub const RELEASE: u8 = 4;
+    /// A receiver on this machine has copied it. Stated before its [`super::RxRead`].
+    pub const READ: u8 = 5;
 }
 
 /// Pages that one [`Print`] can describe.

@@ -139,6 +139,10 @@ layout! {
     folio_order = "folio"."_flags_1" | "folio"."_folio_order", optional;
     /// `sb->s_stack_depth`
     sb_depth = "super_block"."s_stack_depth";
+    /// `sb->s_magic`
+    sb_magic = "super_block"."s_magic";
+    /// `sb->s_blocksize`
+    sb_blocksize = "super_block"."s_blocksize";
     /// `sb->s_dev`
     sb_dev = "super_block"."s_dev";
     /// `task->files`

@@ -1,7 +1,7 @@
 //! A call that changes a watched file: what it says it will do, and what it did.
 
 use aya_ebpf::helpers::bpf_get_current_comm;
-use zctrace_common::kernel::{ChangeEnter, ChangeExit, change_flag, exit_flag, kind};
+use zctrace_common::kernel::{ChangeEnter, ChangeExit, change, change_flag, exit_flag, kind};
 
 use crate::{
     emit,
@@ -102,9 +102,40 @@ fn halfway(place: u8, errno: i64) -> bool {
     }
 }
 
+/// What a change of a range does to pages that are lent, beyond what it says: the page cache is cut where
+/// pages begin and end, and of a large folio that lies across a cut the part inside is zeroed in place
+/// (`truncate_inode_partial_folio()`), whether the file changes there or not.
+#[inline(always)]
+fn spread(inode: u64, plan: &Plan) -> Plan {
+    const XFS_SUPER_MAGIC: u64 = 0x5846_5342;
+    let mut wide = *plan;
+    if plan.place != place::WHOLE || !matches!(plan.what, change::PUNCH..=change::INSERT | change::COPY) {
+        return wide;
+    }
+    let sb: u64 = kread::get(inode, off!(inode_sb));
+    let xfs = kread::get::<u64>(sb, off!(sb_magic)) == XFS_SUPER_MAGIC;
+    let exact = matches!(plan.what, change::PUNCH | change::ZERO);
+    if exact && !xfs {
+        return wide;
+    }
+    let block: u64 = kread::get(sb, off!(sb_blocksize));
+    let round = if block > 4096 { block } else { 4096 } - 1;
+    if xfs && matches!(plan.what, change::COLLAPSE | change::INSERT) {
+        // xfs_prepare_shift(): from the block before.
+        wide.off = wide.off.saturating_sub(block);
+    }
+    // xfs_flush_unmap_range()
+    let end = plan.off.saturating_add(plan.len);
+    wide.off &= !round;
+    wide.len =
+        if plan.len == ALL { ALL } else { (end.saturating_add(round) & !round).wrapping_sub(wide.off) };
+    wide
+}
+
 /// States one file's part in what is over. `more`: its end follows.
 #[inline(always)]
 pub fn part(ent: &ChangeEnt, t: &Watched, plan: &Plan, ret: i64, more: bool) {
+    let plan = &spread(t.inode, plan);
     let mut body = ChangeExit {
         change: ent.id,
         ino: t.ino,

@@ -138,7 +138,7 @@ fn read(skb: u64, sock: u64, copied: u32) {
     let ent = unsafe { &mut *ent };
     let upto = copied.wrapping_sub(ent.seq);
     if ent.sock == sock && (upto as i32) > 0 && upto > ent.printed {
-        print::frags(head, ent, when::RELEASE, print::range(ent.printed, upto), 1);
+        print::frags(head, ent, when::READ, print::range(ent.printed, upto), 1);
         ent.printed = upto;
     }
 }

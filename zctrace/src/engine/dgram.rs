@@ -89,7 +89,7 @@ pub(super) struct Dgram {
 }
 
 /// Takes `[start, end)` out of `ranges`; answers what of it was there.
-fn cut(ranges: &mut Vec<(u64, u64)>, start: u64, end: u64) -> Vec<(u64, u64)> {
+pub(super) fn cut(ranges: &mut Vec<(u64, u64)>, start: u64, end: u64) -> Vec<(u64, u64)> {
     let mut hit = Vec::new();
     let mut left = Vec::with_capacity(ranges.len() + 1);
     for (a, b) in ranges.drain(..) {

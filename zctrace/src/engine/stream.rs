@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zctrace_common::kernel::{PRINT_PAGES, Print, when};
 
+use super::dgram::cut;
 use super::ledger::{Close, Ledger};
 use super::prints::{self, Piece};
 use super::seq::Unwrap;
@@ -119,6 +120,8 @@ pub(super) struct Stream {
 struct Seen {
     at: u64,
     print: Box<Print>,
+    /// Of the bytes that were let go of: those that nobody else held.
+    last: Vec<(u64, u64)>,
 }
 
 /// Bytes that one [`Print`] can describe.
@@ -297,8 +300,30 @@ impl Stream {
         if (self.holds.is_empty() && self.movers == 0) || self.prints.len() >= RECENT {
             return;
         }
+        let end = start.saturating_add(u64::from(print.len));
+        let mut last = Vec::new();
+        if matches!(print.when, when::READ | when::RELEASE) {
+            last.push((start, end));
+        }
+        if print.when == when::RELEASE {
+            let near = self.heads.range((start.saturating_sub(self.longest_head), 0)..(end, 0));
+            for ((a, _), (b, _)) in near.filter(|((_, head), _)| *head != print.head) {
+                cut(&mut last, *a, *b);
+            }
+        }
         self.seen += 1;
-        self.prints.insert((start, self.seen), Seen { at, print: Box::new(*print) });
+        self.prints.insert((start, self.seen), Seen { at, print: Box::new(*print), last });
+    }
+
+    /// This head holds these bytes now: who let go of them before was not the last.
+    fn is_held(&mut self, head: u64, start: u64, end: u64) {
+        if self.prints.is_empty() {
+            return;
+        }
+        let near = self.prints.range_mut((start.saturating_sub(RUN), 0)..(end, 0)).map(|(_, seen)| seen);
+        for seen in near.filter(|s| s.print.when == when::RELEASE && s.print.head != head) {
+            cut(&mut seen.last, start, end);
+        }
     }
 
     /// Hands what was seen of a hold's bytes to its transfer.
@@ -327,11 +352,10 @@ impl Stream {
                 let from = first.saturating_add(a - start);
                 let to = from.saturating_add(b - a);
                 let sum = piece.sum.filter(|_| whole && from == off);
-                if piece.when == when::RELEASE {
-                    released.push((a, b));
-                }
-                ledger.print(hold.id, Piece { from, to, sum, ..piece }, file);
+                let when = if piece.when == when::READ { when::RELEASE } else { piece.when };
+                ledger.print(hold.id, Piece { when, from, to, sum, ..piece }, file);
             }
+            released.extend(seen.last.iter().copied());
         }
         released.sort_unstable();
         let reach =
@@ -429,6 +453,7 @@ impl Stream {
     /// A head with bytes `[start, end)` was handed to a device.
     pub(super) fn head(&mut self, head: u64, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
         self.heads.insert((start, head), (end, at));
+        self.is_held(head, start, end);
         self.longest_head = self.longest_head.max(end - start);
         for (_, id) in self.overlapping(start, end) {
             if let Some(t) = ledger.get(id) {
@@ -448,6 +473,7 @@ impl Stream {
             *known = end;
         }
         self.longest_head = self.longest_head.max(end - start);
+        self.is_held(head, start, end);
         self.concerns(start, end, ledger);
     }
 

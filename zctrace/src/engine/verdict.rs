@@ -116,6 +116,7 @@ fn content(t: &mut Transfer, prints: &Prints, judged: &mut Judged, changes: &mut
         t.reasons.push(Reason::ContentChanged);
     }
     if told.whole {
-        t.reasons.retain(|r| *r != Reason::WritableMapping);
+        // Whoever could have changed them unseen: their content shows whether they did.
+        t.reasons.retain(|r| !matches!(r, Reason::WritableMapping | Reason::FileBusy));
     }
 }

@@ -224,6 +224,7 @@ impl Words {
             when::SUBMIT => return format!("looked at in the page cache, before they are lent: {of}"),
             when::RETURN => return format!("looked at where the call stopped: {of}"),
             when::XMIT => "looked at on the way to the device",
+            when::READ => "looked at once the receiver had copied it",
             _ => "looked at when let go of",
         };
         let mut known: Vec<(u64, u64, bool)> = Vec::new();

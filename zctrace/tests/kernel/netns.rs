@@ -120,7 +120,7 @@ fn lost_and_sent_again(tag: &str, meanwhile: impl FnOnce(&Path)) -> (Value, Trac
     sendfile(&sender, &File::open(&path).unwrap(), 0, content.len());
     meanwhile(&path);
     // Until the sender has tried again.
-    await_until("nothing was retransmitted", || retransmits(tag, &sender) >= 2);
+    await_until("nothing was retransmitted", || info(tag, &sender, "backoff:") >= 2);
     link("up");
     let got = read(&mut receiver, content.len());
     drop((sender, receiver));
@@ -188,7 +188,7 @@ fn the_first_transmission_and_the_next_carry_other_bytes() {
         while let Ok(n) = receiver.read(&mut rest) {
             got.extend_from_slice(&rest[..n]);
         }
-        retransmits("m", &sender) >= 1
+        info("m", &sender, "retrans:0/") >= 1
     });
     let old = got.len();
     assert!(old < BYTES, "nothing was lost");
@@ -218,8 +218,8 @@ fn await_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// `tcpi_retransmits` of `TCP_INFO`, by way of `ss`.
-fn retransmits(tag: &str, sender: &TcpStream) -> u32 {
+/// A number of `TCP_INFO`, by the name that `ss` gives it; 0 where it gives none.
+fn info(tag: &str, sender: &TcpStream, name: &str) -> u32 {
     let port = sender.local_addr().unwrap().port();
     let ns = std::fs::read_dir("/run/netns").unwrap().flatten().find(|e| {
         let name = e.file_name();
@@ -234,6 +234,6 @@ fn retransmits(tag: &str, sender: &TcpStream) -> u32 {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let words = text.split_whitespace().find_map(|w| w.strip_prefix("backoff:").map(str::to_owned));
+    let words = text.split_whitespace().find_map(|w| w.strip_prefix(name).map(str::to_owned));
     words.and_then(|w| w.parse().ok()).unwrap_or(0)
 }

@@ -198,6 +198,21 @@ impl Score {
         *self.contents.entry(content.unwrap_or("-").into()).or_default() += 1;
     }
 
+    /// Bytes that it may change in what is lent. XFS cuts the page cache where pages end, and shifts from
+    /// the block before.
+    fn range(round: &Round, d: &Did) -> (u64, u64) {
+        let page = PAGE as u64;
+        let (off, end) = d.range();
+        if !round.path.components().any(|c| c.as_os_str() == "xfs") {
+            return (off, end);
+        }
+        match d.way.kind {
+            Some("punch" | "zero_range") => (off / page * page, end.div_ceil(page) * page),
+            Some("collapse" | "insert") => (off.saturating_sub(page), end),
+            _ => (off, end),
+        }
+    }
+
     fn judge(&mut self, round: &Round, t: &Value, mutations: &BTreeMap<&str, &Value>) {
         let (off, bytes) = (u(&t["offset"]), u(&t["bytes"]));
         let (submit, release) = (u(&t["submit_ns"]), t["release_ns"].as_u64());
@@ -245,13 +260,18 @@ impl Score {
                 *self.phases.entry(hit["phase"].as_str().unwrap().into()).or_default() += 1;
             }
         }
-        let overlapping =
-            |d: &&Did| d.ret >= 0 && d.way.kind.is_some() && d.range().0 < off + bytes && off < d.range().1;
+        let overlapping = |d: &&Did| {
+            d.ret >= 0
+                && d.way.kind.is_some()
+                && Self::range(round, d).0 < off + bytes
+                && off < Self::range(round, d).1
+        };
         for d in round.did.iter().filter(overlapping) {
             let by_event = |m: &&&Value| m["seen_by"] != "fingerprint";
             let is = |m: &&Value| {
-                let whole = if d.way.to_the_end { Value::Null } else { (d.range().1 - d.off).into() };
-                let exact = u(&m["offset"]) == d.off && m["len"] == whole;
+                let (off, end) = Self::range(round, d);
+                let whole = if d.way.to_the_end { Value::Null } else { (end - off).into() };
+                let exact = u(&m["offset"]) == off && m["len"] == whole;
                 // Of a store, the event has the page.
                 let page = d.way.kind == Some("mmap_store");
                 let times = d.begin <= u(&m["at_ns"]) && u(&m["end_ns"]) <= d.end;
@@ -357,7 +377,10 @@ fn all_ways(fingerprint: &str, dirs: &[&Path], pages: u64) {
         score.wrong[..score.wrong.len().min(4)].join("\n")
     );
     assert!(score.pages >= pages, "only {} pages", score.pages);
-    assert!(score.unsure * 100 < score.transfers, "{} of {} not known", score.unsure, score.transfers);
+    // A slow file system more often is at work on a file when that is lent for the first time.
+    let slow = dirs.iter().any(|d| Mounted::holds(d)) && !score.full;
+    let allowed = score.transfers * if slow { 3 } else { 1 } / 100;
+    assert!(score.unsure < allowed.max(1), "{} of {} not known", score.unsure, score.transfers);
     if pages >= 50_000 {
         let clones = dirs.iter().all(|d| Mounted::holds(d));
         let rare = |w: &&Way| ["mmap", "mmap_dirty", "append"].contains(&w.name);
