@@ -1,9 +1,11 @@
 //! Project chores: `cargo xtask VERB`. One file per verb.
 
+mod bench;
 mod ci;
 mod debian;
 mod demo;
 mod ebpf;
+mod load;
 mod sh;
 mod test;
 
@@ -32,6 +34,16 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Measure what tracing costs a sender, and write docs/overhead.md; needs root
+    Bench(bench::Args),
+    /// A load of its own, for `bench`
+    #[command(hide = true)]
+    BenchLoad {
+        /// Which
+        name: String,
+        /// For how long
+        seconds: f64,
+    },
     /// Everything CI runs
     Ci,
 }
@@ -42,6 +54,8 @@ fn main() -> anyhow::Result<()> {
         Verb::Test(args) => test::run(&args),
         Verb::Ebpf { check: false } => ebpf::build(),
         Verb::Ebpf { check: true } => ebpf::check(),
+        Verb::Bench(args) => bench::run_all(&args),
+        Verb::BenchLoad { name, seconds } => load::run(&name, seconds),
         Verb::Ci => ci::run(),
     }
 }

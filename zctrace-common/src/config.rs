@@ -24,14 +24,15 @@ pub mod flag {
 pub mod fingerprint {
     /// Not at all.
     pub const OFF: u32 = 0;
-    /// [`super::SAMPLE`] bytes of each page, elsewhere in each.
+    /// A few pages, see [`super::SAMPLE`].
     pub const SAMPLE: u32 = 1;
-    /// All of it.
+    /// All of them.
     pub const FULL: u32 = 2;
 }
 
-/// Bytes of a page that [`fingerprint::SAMPLE`] looks at: aligned, of one cache line.
-pub const SAMPLE: usize = 64;
+/// Where the top four bits of a 64-bit number begin: where they are 0 in the product of a page's address
+/// and a secret factor, the page is a sample. That is one page in 16.
+pub const SAMPLE: u32 = 60;
 
 /// Words of a page, each with a secret factor of this trace.
 pub const KEYS: usize = 512;

@@ -21,6 +21,7 @@ use crate::{
     globals::cfg_get,
     maps::{CONTENT, SCRATCH},
     print::{Cached, Frags},
+    skb::Frag,
 };
 
 /// `PAGE_SIZE`
@@ -28,6 +29,8 @@ pub const PAGE: u32 = 4096;
 /// Bytes that are summed in one go.
 const BLOCK: u32 = 512;
 const WORDS: usize = BLOCK as usize / 8;
+/// The largest `CONFIG_MAX_SKB_FRAGS`.
+pub const MAX_FRAGS: usize = 45;
 /// Of programs that interrupt each other on a CPU.
 const LEVELS: u32 = 4;
 
@@ -48,10 +51,16 @@ pub struct Scratch {
     /// Which of them this is.
     level: u64,
     direct: u64,
+    /// Which pages are samples.
+    pick: u64,
     /// What is stated next.
     pub print: Print,
     pub frags: Frags,
+    /// `skb_shared_info.frags`, read at once.
+    pub all: [Frag; MAX_FRAGS],
     pub cached: Cached,
+    /// `xa_node.slots`, read at once.
+    pub slots: [u64; 64],
     /// A `struct page`, as it was read.
     pub page: [u64; 8],
     /// A page. As much again, because the verifier knows an offset and a length only by their limits.
@@ -74,14 +83,15 @@ pub fn room(level: u32) -> Option<&'static mut Scratch> {
 /// anything of these bytes.
 #[inline(always)]
 pub fn enter() -> Option<(u32, &'static mut Scratch)> {
-    let direct = CONTENT.get(0)?.direct;
+    let content = CONTENT.get(0)?;
+    let (direct, pick) = (content.direct, content.keys[0]);
     if direct == 0 {
         return None;
     }
     for level in 0..LEVELS {
         let scratch = room(level)?;
         if emit::add(&raw mut scratch.busy, 1) == 0 {
-            (scratch.level, scratch.direct) = (u64::from(level), direct);
+            (scratch.level, scratch.direct, scratch.pick) = (u64::from(level), direct, pick);
             return Some((level, scratch));
         }
         emit::add(&raw mut scratch.busy, u64::MAX);
@@ -105,44 +115,25 @@ fn term(word: u64, key: u64) -> u64 {
     word.wrapping_add((word >> 32).wrapping_mul(SPREAD)).wrapping_mul(key)
 }
 
-/// The sum over `len` bytes from `first` on of the page at `page`, which holds file page `index`.
-/// `None` when they cannot be read.
+/// Whether this page is looked at, wherever it is met: all of them, or a few that nobody can guess.
 #[inline(always)]
-pub fn sum(scratch: &mut Scratch, page: u64, first: u32, len: u32, index: u64) -> Option<u64> {
-    let (mut first, mut len) = (first, len);
-    let sample = cfg_get!(fingerprint) == fingerprint::SAMPLE;
-    let mut window = 0;
-    if sample {
-        let (size, end) = (SAMPLE as u32, first.wrapping_add(len));
-        // A factor picks where, so that nobody knows.
-        window = (index.wrapping_mul(CONTENT.get(0)?.keys[0]) >> 58) as u32 & 63;
-        let (from, to) = (window * size, window * size + size);
-        first = if first > from { first } else { from };
-        let end = if end < to { end } else { to };
-        if first >= end {
-            return Some(0);
-        }
-        len = end - first;
-    }
-    first &= PAGE - 1;
+pub fn wants(scratch: &Scratch, page: u64) -> bool {
+    cfg_get!(fingerprint) != fingerprint::SAMPLE || (page >> 6).wrapping_mul(scratch.pick) >> SAMPLE == 0
+}
+
+/// Until the room is entered again.
+#[inline(always)]
+pub fn want_all(scratch: &mut Scratch) {
+    scratch.pick = 0;
+}
+
+/// The sum over `len` bytes from `first` on of the page at `page`. `None` when they cannot be read.
+#[inline(always)]
+pub fn sum(scratch: &mut Scratch, page: u64, first: u32, len: u32) -> Option<u64> {
     if len == 0 || len > PAGE {
         return None;
     }
     let words = (&raw mut scratch.words).cast::<u64>();
-    if sample {
-        let at = unsafe { words.add(window as usize * 8) };
-        for i in 0..8 {
-            unsafe { write_volatile(at.add(i), 0) };
-        }
-        read(words, scratch.direct, page, first, len)?;
-        let keys = unsafe { (&raw const CONTENT.get(0)?.keys).cast::<u64>().add(window as usize * 8) };
-        let mut sum = 0u64;
-        for i in 0..8 {
-            let (word, key) = unsafe { (read_volatile(at.add(i)), read_volatile(keys.add(i))) };
-            sum = sum.wrapping_add(term(word, key));
-        }
-        return Some(sum);
-    }
     let (from, to) = (first / BLOCK, (first + len - 1) / BLOCK);
     if len != PAGE {
         zero(words, from);

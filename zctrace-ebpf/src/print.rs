@@ -4,6 +4,8 @@
 //! What cannot be read, or may be another page by now, is left out: a gap in what is stated is a gap in
 //! what can be claimed.
 
+use core::hint::black_box;
+
 use aya_ebpf::helpers::{
     bpf_ktime_get_ns,
     generated::{bpf_loop, bpf_probe_read_kernel},
@@ -28,8 +30,6 @@ const PIECES: u32 = 160;
 /// Where a walk through frags stands.
 #[repr(C)]
 pub struct Frags {
-    /// The first `skb_frag_t`.
-    at: u64,
     /// `struct page *` of the next byte, and its offset there.
     page: u64,
     off: u32,
@@ -177,12 +177,18 @@ pub fn frags(head: u64, ent: &HeadEnt, when: u8, range: u64, held: u32) -> u64 {
         return 0;
     };
     begin(&mut scratch.print, ent.id, when);
+    let from = shinfo.wrapping_add(u64::from(off!(sh_frags)));
+    let most = if count < content::MAX_FRAGS as u32 { count } else { content::MAX_FRAGS as u32 };
+    let bytes = black_box(most) * size_of::<Frag>() as u32;
+    if bytes as usize <= size_of_val(&scratch.all) {
+        let to = (&raw mut scratch.all).cast();
+        unsafe { bpf_probe_read_kernel(to, bytes, from as *const core::ffi::c_void) };
+    }
     scratch.frags = Frags {
-        at: shinfo.wrapping_add(u64::from(off!(sh_frags))),
         page: 0,
         off: 0,
         left: 0,
-        count,
+        count: most,
         next: 0,
         pos: 0,
         from: range as u32,
@@ -233,7 +239,11 @@ extern "C" fn piece(_: u64, level: *const u64) -> u64 {
         if f.next >= f.count {
             return STOP;
         }
-        let frag: Frag = kread::at(f.at.wrapping_add(u64::from(f.next) * size_of::<Frag>() as u64));
+        let at = f.next as usize;
+        if at >= content::MAX_FRAGS {
+            return STOP;
+        }
+        let frag = unsafe { (&raw const scratch.all).cast::<Frag>().add(at).read_volatile() };
         f.next += 1;
         // Bit 0 marks memory that is not a page (net_iov).
         if frag.page & 1 != 0 {
@@ -269,6 +279,9 @@ extern "C" fn piece(_: u64, level: *const u64) -> u64 {
 
 #[inline(always)]
 fn sent(scratch: &mut Scratch, page: u64, first: u32, pos: u32, len: u32) -> Option<()> {
+    if !content::wants(scratch, page) {
+        return None;
+    }
     let folio = folio(scratch, page)?;
     if folio.mapping == 0 || folio.mapping & 3 != 0 {
         return None;
@@ -278,7 +291,7 @@ fn sent(scratch: &mut Scratch, page: u64, first: u32, pos: u32, len: u32) -> Opt
         (scratch.frags.dev, scratch.frags.ino) = kread::identity(host);
         scratch.frags.mapping = folio.mapping;
     }
-    let sum = content::sum(scratch, page, first, len, folio.index)?;
+    let sum = content::sum(scratch, page, first, len)?;
     if scratch.frags.held == 0 && kread::get::<u64>(folio.at, off!(folio_mapping)) != folio.mapping {
         return None;
     }
@@ -324,7 +337,7 @@ extern "C" fn page(_: u64, level: *const u64) -> u64 {
     let room = PAGE - first;
     let len = if left < u64::from(room) { left as u32 } else { room };
     c.off = off.wrapping_add(u64::from(len));
-    let entry = lookup(c, off >> 12);
+    let entry = lookup(scratch, off >> 12);
     begun(&mut scratch.print);
     if resident(scratch, entry, mapping, off, len).is_none() {
         flush(&mut scratch.print);
@@ -345,7 +358,10 @@ fn resident(scratch: &mut Scratch, entry: u64, mapping: u64, off: u64, len: u32)
         return None;
     }
     let page = folio.at.wrapping_add(nth << 6);
-    let sum = content::sum(scratch, page, off as u32 & (PAGE - 1), len, off >> 12)?;
+    if !content::wants(scratch, page) {
+        return None;
+    }
+    let sum = content::sum(scratch, page, off as u32 & (PAGE - 1), len)?;
     // It may have been taken away and given to somebody else meanwhile.
     if kread::get::<u64>(folio.at, off!(folio_mapping)) != mapping {
         return None;
@@ -358,12 +374,13 @@ fn resident(scratch: &mut Scratch, entry: u64, mapping: u64, off: u64, len: u32)
 
 /// `xa_load()`: the entry of this page.
 #[inline(always)]
-fn lookup(c: &mut Cached, index: u64) -> u64 {
-    if c.node != 0 && c.base == index >> 6 {
-        return slot(c.node, index & 63);
+fn lookup(scratch: &mut Scratch, index: u64) -> u64 {
+    if scratch.cached.node != 0 && scratch.cached.base == index >> 6 {
+        let entry = slot_of(scratch, index);
+        return if is_sibling(entry) { slot_of(scratch, entry >> 2) } else { entry };
     }
-    c.node = 0;
-    let mut entry: u64 = kread::get(c.mapping, off!(mapping_pages));
+    scratch.cached.node = 0;
+    let mut entry: u64 = kread::get(scratch.cached.mapping, off!(mapping_pages));
     if entry & 3 != 2 {
         // A file of one page has no node.
         return if index == 0 { entry } else { 0 };
@@ -377,8 +394,11 @@ fn lookup(c: &mut Cached, index: u64) -> u64 {
         let shift: u8 = kread::get(node, off!(xa_shift));
         entry = slot(node, (index >> (shift & 63)) & 63);
         if shift == 0 {
-            c.node = node;
-            c.base = index >> 6;
+            // The next pages are in it too.
+            let from = node.wrapping_add(u64::from(off!(xa_slots)));
+            let to = (&raw mut scratch.slots).cast();
+            unsafe { bpf_probe_read_kernel(to, 512, from as *const core::ffi::c_void) };
+            (scratch.cached.node, scratch.cached.base) = (node, index >> 6);
             break;
         }
     }
@@ -389,17 +409,30 @@ fn lookup(c: &mut Cached, index: u64) -> u64 {
 fn slot(node: u64, at: u64) -> u64 {
     let slots = node.wrapping_add(u64::from(off!(xa_slots)));
     let entry: u64 = kread::at(slots.wrapping_add(at << 3));
-    // xa_is_sibling(): of a large folio, where its entry is.
-    if entry & 3 == 2 && entry < 256 { kread::at(slots.wrapping_add((entry >> 2) << 3)) } else { entry }
+    if is_sibling(entry) { kread::at(slots.wrapping_add((entry >> 2) << 3)) } else { entry }
+}
+
+/// `xa_is_sibling()`: of a large folio, where its entry is.
+#[inline(always)]
+fn is_sibling(entry: u64) -> bool {
+    entry & 3 == 2 && entry < 256
+}
+
+#[inline(always)]
+fn slot_of(scratch: &Scratch, index: u64) -> u64 {
+    // The verifier does not see limits that the compiler has found out.
+    let at = black_box(index) as usize & 63;
+    unsafe { (&raw const scratch.slots).cast::<u64>().add(at).read_volatile() }
 }
 
 /// The sum over bytes of one page of the page cache.
 #[inline(always)]
 pub fn one(mapping: u64, off: u64, len: u32) -> Option<u64> {
     let (level, scratch) = content::enter()?;
+    content::want_all(scratch);
     begin(&mut scratch.print, 0, 0);
-    let mut at = Cached { mapping, off, end: off, node: 0, base: 0 };
-    let entry = lookup(&mut at, off >> 12);
+    scratch.cached = Cached { mapping, off, end: off, node: 0, base: 0 };
+    let entry = lookup(scratch, off >> 12);
     let found = resident(scratch, entry, mapping, off, len);
     let sum = scratch.print.sums[0];
     content::leave(level);

@@ -101,7 +101,7 @@ pub struct Filters {
     /// Only transfers whose bytes could have changed while they were lent
     #[arg(long, value_name = "WHAT")]
     pub only: Option<Only>,
-    /// How much of each lent page's content is compared between submit, transmit and release
+    /// How much of the lent content is compared between submit, transmit and release
     #[arg(long, value_name = "MODE", default_value = "off")]
     pub fingerprint: Fingerprint,
 }
@@ -128,9 +128,9 @@ pub enum Fingerprint {
     /// Nothing: only changes that make an event are seen
     #[default]
     Off,
-    /// 64 bytes: finds most changes of whole pages, proves nothing; cheap
+    /// One page in 16: finds a change all over a file, proves nothing; cheap
     Sample,
-    /// All: says which version the peer got, and clears files with writable mappings; costs throughput
+    /// All pages: says which version the peer got, clears files with writable mappings; costs throughput
     Full,
 }
 

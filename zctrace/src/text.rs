@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use zctrace_common::kernel::{family, proto};
 
 use crate::model::{
-    Api, Content, FileRef, Fingerprints, LossWhat, Mutation, MutationKind, Outcome, Phase, ProbeState,
-    ProbeStatus, Reason, ReleasedBy, SeenBy, SockAddr, Verdict,
+    Api, Content, FileRef, LossWhat, Mutation, MutationKind, Outcome, Phase, ProbeState, Reason, ReleasedBy,
+    SeenBy, SockAddr, TraceInfo, Verdict,
 };
 
 /// A duration, three digits: `1.23 ms`.
@@ -121,12 +121,6 @@ pub fn content_sentence(content: Content) -> &'static str {
         Content::SentNew => "where they changed, the peer got other bytes than those of the submit",
         Content::Mixed => "some went out as they were and some changed, or the same bytes both ways",
     }
-}
-
-/// Why content is not looked at as asked for.
-#[must_use]
-pub fn no_fingerprints(f: &Fingerprints) -> Option<String> {
-    f.reason.as_ref().map(|why| format!("no fingerprints: {}", harmless(why.as_bytes())))
 }
 
 /// `direct_write`
@@ -293,11 +287,13 @@ pub fn range(off: u64, len: Option<u64>) -> String {
 }
 
 /// The missing ones among these probes, a harmless sentence each.
-pub fn missing(probes: &[ProbeStatus]) -> impl Iterator<Item = String> {
-    probes.iter().filter(|p| p.state == ProbeState::Missing).map(|p| {
+pub fn missing(info: &TraceInfo) -> impl Iterator<Item = String> {
+    let probes = info.probes.iter().filter(|p| p.state == ProbeState::Missing).map(|p| {
         let why = p.reason.as_deref().unwrap_or("no reason was recorded");
-        harmless(format!("MISSING probe {}: {why}", p.name).as_bytes()).into_owned()
-    })
+        format!("MISSING probe {}: {why}", p.name)
+    });
+    let content = info.fingerprint.reason.iter().map(|why| format!("NO fingerprints: {why}"));
+    probes.chain(content).map(|line| harmless(line.as_bytes()).into_owned())
 }
 
 /// `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`, `@abstract`; `None` when unnamed.

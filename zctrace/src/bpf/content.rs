@@ -14,7 +14,7 @@ use aya::programs::raw_trace_point::RawTracePointLink;
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::rand::{GetRandomFlags, getrandom};
-use zctrace_common::config::{KEYS, SAMPLE, fingerprint};
+use zctrace_common::config::KEYS;
 
 use super::load::{attach_look, words};
 use super::programs::{LOOKS, Program};
@@ -60,18 +60,16 @@ impl Keys {
         Ok(Self(keys))
     }
 
-    /// The fingerprint of `bytes`, which lie in one page from `first` on; that page is file page
-    /// `index`. As `content::sum` in the kernel half has it.
+    /// The fingerprint of `bytes`, which lie in one page from `first` on. As `content::sum` in the kernel
+    /// half has it.
     #[must_use]
-    pub fn sum(&self, mode: u32, index: u64, first: usize, bytes: &[u8]) -> u64 {
+    pub fn sum(&self, first: usize, bytes: &[u8]) -> u64 {
         let mut page = [0u8; PAGE];
         for (to, from) in page.iter_mut().skip(first).zip(bytes) {
             *to = *from;
         }
-        let window = index.wrapping_mul(self.0.first().copied().unwrap_or(1)) >> 58;
-        let seen = |word: usize| mode != fingerprint::SAMPLE || (word / (SAMPLE / 8)) as u64 == window;
         let words = page.chunks_exact(8).map(|w| w.try_into().map_or(0, u64::from_le_bytes));
-        let terms = words.zip(&self.0).enumerate().filter(|(i, _)| seen(*i)).map(|(_, (word, key))| {
+        let terms = words.zip(&self.0).map(|(word, key)| {
             word.wrapping_add((word >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(*key)
         });
         terms.fold(0, u64::wrapping_add)
@@ -103,7 +101,7 @@ pub(super) struct Looking {
 pub(super) fn start(ebpf: &mut Ebpf, asked: u32, page_size_of: u32) -> Looking {
     let mut looking = Looking { told: Fingerprints { mode: Mode::of(asked), reason: None } };
     if looking.told.mode != Mode::Off
-        && let Err(e) = calibrate(ebpf, asked, page_size_of)
+        && let Err(e) = calibrate(ebpf, page_size_of)
     {
         looking.give_up(ebpf, e.to_string());
     }
@@ -137,7 +135,7 @@ impl Looking {
 }
 
 /// Finds where content is, and proves it.
-fn calibrate(ebpf: &mut Ebpf, mode: u32, page_size_of: u32) -> Result<(), ContentError> {
+fn calibrate(ebpf: &mut Ebpf, page_size_of: u32) -> Result<(), ContentError> {
     if page_size_of != 64 {
         return Err(ContentError::PageSize(page_size_of));
     }
@@ -174,7 +172,7 @@ fn calibrate(ebpf: &mut Ebpf, mode: u32, page_size_of: u32) -> Result<(), Conten
         let answer = ebpf.map("ANSWER").and_then(|m| Array::<_, u64>::try_from(m).ok());
         let answer = answer.and_then(|m| m.get(&0, 0).ok());
         let bytes = content.get(at..at + len).unwrap_or_default();
-        if answer != Some(keys.sum(mode, index as u64, first, bytes)) {
+        if answer != Some(keys.sum(first, bytes)) {
             return Err(ContentError::Mismatch);
         }
     }
@@ -205,13 +203,10 @@ mod tests {
         let keys = Keys::draw().unwrap();
         let mut page = [0u8; PAGE];
         random(&mut page).unwrap();
-        for mode in [fingerprint::FULL, fingerprint::SAMPLE] {
-            let whole = keys.sum(mode, 7, 0, &page);
-            for cut in [0, 1, 7, 8, 9, 1448, 2896, 4095, 4096] {
-                let (a, b) = page.split_at(cut);
-                let sum = keys.sum(mode, 7, 0, a).wrapping_add(keys.sum(mode, 7, cut, b));
-                assert_eq!(sum, whole, "cut at {cut}");
-            }
+        let whole = keys.sum(0, &page);
+        for cut in [0, 1, 7, 8, 9, 1448, 2896, 4095, 4096] {
+            let (a, b) = page.split_at(cut);
+            assert_eq!(keys.sum(0, a).wrapping_add(keys.sum(cut, b)), whole, "cut at {cut}");
         }
     }
 
@@ -219,15 +214,15 @@ mod tests {
     fn any_bit_matters() {
         let keys = Keys::draw().unwrap();
         let page = [0u8; PAGE];
-        let before = keys.sum(fingerprint::FULL, 0, 0, &page);
+        let before = keys.sum(0, &page);
         for bit in (0..PAGE * 8).step_by(37) {
             let mut other = page;
             other[bit / 8] ^= 1 << (bit % 8);
-            assert_ne!(keys.sum(fingerprint::FULL, 0, 0, &other), before, "bit {bit}");
+            assert_ne!(keys.sum(0, &other), before, "bit {bit}");
         }
         // The same change at the top of every word, which multiplication alone would nearly lose.
         let mut other = page;
         other.iter_mut().skip(7).step_by(8).for_each(|b| *b = 0x80);
-        assert_ne!(keys.sum(fingerprint::FULL, 0, 0, &other), before);
+        assert_ne!(keys.sum(0, &other), before);
     }
 }

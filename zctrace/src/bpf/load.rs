@@ -162,12 +162,14 @@ pub(super) fn words(e: &(dyn std::error::Error + 'static)) -> String {
         }
         next = e.source();
     }
-    // The verifier's log can be megabytes; its end says why.
-    if text.len() > 2000 {
-        let from = text.char_indices().map(|(i, _)| i).find(|i| text.len() - i <= 2000).unwrap_or(0);
-        text = format!("…{}", text.get(from..).unwrap_or_default());
+    // The verifier's log can be megabytes; the line before its figures says why.
+    match text.split_once("Verifier output:") {
+        Some((what, log)) => {
+            let why = log.lines().take_while(|l| !l.starts_with("verification time")).last();
+            format!("{what}the verifier says: {}", why.unwrap_or_default().trim())
+        }
+        None => text,
     }
-    text
 }
 
 fn load_error(what: &str, e: &(dyn std::error::Error + 'static)) -> LoadError {

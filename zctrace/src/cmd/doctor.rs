@@ -1,7 +1,7 @@
 //! `zctrace doctor`: what this kernel and these privileges allow, probe by probe.
 
 use serde::Serialize;
-use zctrace_common::config::Config;
+use zctrace_common::config::{Config, fingerprint};
 
 use super::Exit;
 use crate::bpf::{Loaded, Options, PROGRAMS};
@@ -18,7 +18,16 @@ struct Report {
     reason: Option<String>,
     attach_ms: Option<u64>,
     probes: Vec<Probe>,
+    fingerprints: Content,
     notes: Vec<String>,
+}
+
+/// Whether what lent pages hold can be looked at.
+#[derive(Serialize)]
+struct Content {
+    available: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -29,11 +38,24 @@ struct Probe {
     without: &'static str,
 }
 
+fn options(fingerprint: u32) -> Options {
+    let config = Config { fingerprint, ..Config::default() };
+    Options { config, ring_bytes: 4096, pids: Vec::new(), files: Vec::new() }
+}
+
+fn content() -> Content {
+    match Loaded::new(&options(fingerprint::FULL)) {
+        Ok(loaded) => Content {
+            available: loaded.fingerprint.reason.is_none(),
+            reason: loaded.fingerprint.reason.clone(),
+        },
+        Err(e) => Content { available: false, reason: Some(e.to_string()) },
+    }
+}
+
 fn examine() -> Report {
-    let options =
-        Options { config: Config::default(), ring_bytes: 4096, pids: Vec::new(), files: Vec::new() };
     let began = std::time::Instant::now();
-    let (statuses, notes, reason) = match Loaded::new(&options) {
+    let (statuses, notes, reason) = match Loaded::new(&options(fingerprint::OFF)) {
         Ok(loaded) => (loaded.probes.clone(), loaded.notes.clone(), None),
         Err(e) => (Vec::new(), Vec::new(), Some(e.to_string())),
     };
@@ -58,6 +80,7 @@ fn examine() -> Report {
         reason,
         attach_ms,
         probes,
+        fingerprints: content(),
         notes,
     }
 }
@@ -103,13 +126,18 @@ fn text(report: &Report) -> String {
             );
         }
     }
+    let _ = match &report.fingerprints.reason {
+        None => writeln!(out, "fingerprints available: --fingerprint compares what lent pages hold"),
+        Some(why) => writeln!(out, "fingerprints MISSING: {}", crate::text::harmless(why.as_bytes())),
+    };
     for note in &report.notes {
         let _ = writeln!(out, "note: {note}");
     }
     let _ = writeln!(
         out,
-        "\nNot watched in this version: stores through a writable shared mapping that make no event (the verdict is\n\
-         then `unknown`); sends through io_uring, MSG_ZEROCOPY, vmsplice, and by the kernel itself."
+        "\nNot traced in this version: sends through io_uring, MSG_ZEROCOPY, vmsplice, and by the kernel itself. Stores\n\
+         through a writable shared mapping that make no event are seen with --fingerprint only; without it the\n\
+         verdict is `unknown`."
     );
     out
 }

@@ -81,5 +81,8 @@ fn trace(
         }
         (Err(e), None) => return Err(e),
     };
+    for missing in crate::text::missing(&live.info) {
+        eprintln!("zctrace: {}", crate::text::shorten(&missing, 400));
+    }
     runtime()?.block_on(capture(&mut live, pipeline, command, limits))
 }

@@ -178,12 +178,13 @@ impl Prints {
         let has = |fate: Fate| fates.contains(&fate);
         told.whole = all && mode == Mode::Full;
         told.content = match mode {
+            // Of the other pages nobody knows.
+            Mode::Sample => has(Fate::Mixed).then_some(Content::Mixed),
             _ if has(Fate::Mixed) => Some(Content::Mixed),
-            Mode::Full if has(Fate::New) && old => Some(Content::Mixed),
+            _ if has(Fate::New) && old => Some(Content::Mixed),
             _ if !all || has(Fate::Changed) || has(Fate::Unclear) => None,
             _ if has(Fate::New) => Some(Content::SentNew),
-            Mode::Full => Some(Content::SentOld),
-            _ => None,
+            _ => Some(Content::SentOld),
         };
         told
     }

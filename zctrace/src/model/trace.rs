@@ -41,16 +41,16 @@ pub struct Fingerprints {
     pub reason: Option<String>,
 }
 
-/// How much of a page is looked at.
+/// How many pages are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Nothing.
+    /// None.
     #[default]
     Off,
-    /// A few bytes of each: a change may show, that there was none cannot.
+    /// One in 16: a change may show, that there was none cannot.
     Sample,
-    /// All of it.
+    /// All.
     Full,
 }
 

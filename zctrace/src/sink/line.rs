@@ -32,7 +32,7 @@ impl<W: Write> Lines<W> {
         match fact {
             Fact::Trace(t) => {
                 self.start_ns = t.start_ns;
-                for missing in text::missing(&t.probes).chain(text::no_fingerprints(&t.fingerprint)) {
+                for missing in text::missing(t) {
                     writeln!(self.to, "{}", text::shorten(&missing, WIDTH))?;
                 }
                 self.row(["TIME", "PROCESS", "API", "FILE", "OFFSET+BYTES", "PEER", "GAP", "EXPOSED", "END"])

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::summary::{Distribution, FILES, Group, Summary};
-use crate::model::{SockAddr, Transfer, Verdict};
+use crate::model::{Mode, SockAddr, Transfer, Verdict};
 use crate::text;
 
 const WIDTH: usize = 80;
@@ -101,15 +101,19 @@ fn header(to: &mut impl Write, s: &Summary) -> io::Result<()> {
     let seen = s.span.map_or_else(String::new, |(_, last)| {
         format!(", last event after {}", text::ns(last.saturating_sub(info.start_ns)))
     });
-    let line = format!("{} on Linux {}{seen}, traced: {filters}", info.tool, info.kernel);
+    let content = match info.fingerprint.mode {
+        Mode::Off => "",
+        Mode::Sample => ", fingerprints of samples",
+        Mode::Full => ", full fingerprints",
+    };
+    let line = format!("{} on Linux {}{seen}{content}, traced: {filters}", info.tool, info.kernel);
     wrapped(to, "", &text::harmless(line.as_bytes()))
 }
 
 fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     let losses = s.losses.iter().map(|(what, n)| text::loss_sentence(*what, *n));
-    let missing = s.info.iter().flat_map(|i| text::missing(&i.probes));
-    let blind = s.info.iter().filter_map(|i| text::no_fingerprints(&i.fingerprint));
-    for problem in losses.chain(missing).chain(blind) {
+    let missing = s.info.iter().flat_map(text::missing);
+    for problem in losses.chain(missing) {
         for line in fold("! ", &problem) {
             writeln!(to, "{}", style.red(&line))?;
         }
