@@ -31,6 +31,8 @@ pub struct Behind {
     pub mutations: Vec<Mutation>,
     /// What the engine said of earlier records.
     pub clues: BTreeSet<Clue>,
+    /// When its call was entered: with fingerprints, a little before the submit.
+    pub entered: u64,
     records: HashSet<Key>,
     /// Ids of calls that changed the file, or may have.
     changes: BTreeMap<u64, u64>,
@@ -112,6 +114,7 @@ pub fn transfer(file: &File, id: TransferId) -> anyhow::Result<(Option<Behind>, 
             transfer,
             mutations: pass.mutations,
             clues,
+            entered: pass.entered,
             records: pass.records,
             changes: pass.changes,
             until,
@@ -130,6 +133,7 @@ struct Pass {
     facts: Vec<Fact>,
     /// Its file, once it is open.
     file: Option<FileId>,
+    entered: u64,
     found: Option<(Transfer, u64)>,
     mutations: Vec<Mutation>,
     records: HashSet<Key>,
@@ -146,6 +150,7 @@ impl Default for Pass {
             engine: Engine::new(),
             facts: Vec::new(),
             file: None,
+            entered: 0,
             found: None,
             mutations: Vec::new(),
             records: HashSet::new(),
@@ -160,6 +165,7 @@ impl Pass {
         match e {
             Event::OpEnter(e) if (TransferId { cpu: h.cpu, seq: h.seq }) == self.id => {
                 self.file = Some(FileId { dev: e.dev, ino: e.ino, generation: e.generation });
+                self.entered = h.ts;
             }
             Event::ChangeEnter(c) => {
                 let by_path = c.flags & change_flag::BY_PATH != 0;
@@ -214,7 +220,7 @@ impl Behind {
         let t = &self.transfer;
         let is = |dev: u32, ino: u64, generation: u32| FileId { dev, ino, generation } == t.file.id;
         let clue = |clue: Clue| self.clues.contains(&clue);
-        let in_window = t.submit_ns <= h.ts && h.ts < self.until;
+        let in_window = self.entered <= h.ts && h.ts < self.until;
         let then = |sock: u64| clue(Clue::Time(h.ts)) && self.socks.contains(&sock);
         let touched = self.records.contains(&key(h));
         match e {
@@ -249,7 +255,7 @@ impl Behind {
             Event::Dirtied(d) => in_window && is(d.dev, d.ino, d.generation),
             Event::Removed(r) => in_window && is(r.dev, r.ino, r.generation),
             Event::Mapped(m) => in_window && is(m.dev, m.ino, m.generation),
-            Event::Loss(l) => touched || (l.records > 0 && l.from_ns < self.until && t.submit_ns <= h.ts),
+            Event::Loss(l) => touched || (l.records > 0 && l.from_ns < self.until && self.entered <= h.ts),
             _ => touched,
         }
     }

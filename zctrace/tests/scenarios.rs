@@ -16,13 +16,13 @@ use std::path::Path;
 use bytemuck::{Pod, Zeroable};
 use zctrace::engine::{Engine, WATCHES};
 use zctrace::event::{Decoded, decode, frame, user_frame};
-use zctrace::model::{Fact, Hit, Mutation, ProbeState, ProbeStatus, TraceInfo, Transfer};
+use zctrace::model::{Fact, Fingerprints, Hit, Mode, Mutation, ProbeState, ProbeStatus, TraceInfo, Transfer};
 use zctrace::order::Order;
 use zctrace::text;
 use zctrace_common::kernel::{
     self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, OpEnter,
-    OpExit, Pipe, Removed, Retransmit, RxRead, Sock, SockEnd, change, change_flag, end, exit_flag, free_flag,
-    full_map, head_flag, kind, op, op_flag, pipe_why, sock_end, watch,
+    OpExit, Pipe, Print, Removed, Retransmit, RxRead, Sock, SockEnd, change, change_flag, end, exit_flag,
+    free_flag, full_map, head_flag, kind, op, op_flag, pipe_why, sock_end, watch, when,
 };
 use zctrace_common::user::{self, Checkpoint, Loss, Running, RunningChange, Start, Stop, loss};
 
@@ -185,6 +185,10 @@ impl Scenario {
                         .iter()
                         .map(|p| ProbeStatus { name: (*p).into(), state: ProbeState::Attached, reason: None })
                         .collect(),
+                    fingerprint: Fingerprints {
+                        mode: if line.words.contains(&"full") { Mode::Full } else { Mode::Off },
+                        reason: None,
+                    },
                     ..TraceInfo::default()
                 };
                 self.seq += 1;
@@ -194,8 +198,40 @@ impl Scenario {
             "begin" | "end_change" | "dirtied" | "removed" | "mapped" | "running" => {
                 self.change(at, verb, &line);
             }
+            "look" => self.look(at, &line),
             _ => self.head(at, verb, &line),
         }
+    }
+
+    /// `look TASK submit FROM=SUM,SUM..`, `look TASK return ..`, `look HEAD xmit ..`, `read`, `release`:
+    /// whole pages from FROM on, or `len=` bytes; `pos=` in the head.
+    fn look(&mut self, at: u64, line: &Line<'_>) {
+        let who = self.id(line.words[2]);
+        let known = [
+            ("submit", when::SUBMIT),
+            ("return", when::RETURN),
+            ("xmit", when::XMIT),
+            ("read", when::READ),
+            ("release", when::RELEASE),
+        ];
+        let when = one_of(line.words[3], &known);
+        let cached = when == when::SUBMIT || when == when::RETURN;
+        let sums: Vec<u64> = line.keys["sums"].split(',').map(|n| n.parse().unwrap()).collect();
+        let len = if line.keys.contains_key("len") { line.low("len") } else { 4096 * sums.len() as u32 };
+        let mut body = Print {
+            head: if cached { 0 } else { who },
+            ino: line.number("ino"),
+            off: line.number("off"),
+            dev: 1,
+            len,
+            pos: line.low("pos"),
+            when,
+            count: sums.len().try_into().unwrap(),
+            since: line.keys.get("since").map_or(at, |s| s.parse().unwrap()),
+            ..Print::zeroed()
+        };
+        body.sums[..sums.len()].copy_from_slice(&sums);
+        self.say(kind::PRINT, at, if cached { who } else { 0 }, &body);
     }
 
     /// `begin TASK CHANGE WHAT FROM+LEN ino= gen=`, `end_change TASK CHANGE FROM+LEN ino= gen=` and what
@@ -395,6 +431,7 @@ impl Scenario {
             "retransmits" => t.retransmits.to_string(),
             "zero_copy" => t.zero_copy.to_string(),
             "verdict" => text::verdict(t.verdict).into(),
+            "content" => t.content.map_or("-", text::content).into(),
             "rules" => t.rules.join(","),
             "why" => t.reasons.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join(","),
             "path" => {

@@ -69,7 +69,7 @@ impl<W: Write> Story<W> {
             if mark.ends_with("RELEASE") {
                 text.push_str("; nothing holds its bytes any more");
             }
-            let at = since(h.ts, behind.transfer.submit_ns);
+            let at = since(h.ts, behind.entered);
             for line in fold(&format!("{at:>10}  {mark:<9} "), &text) {
                 let line = match (red, mark.is_empty()) {
                     (true, _) => self.style.red(&line),
