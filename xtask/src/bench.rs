@@ -25,9 +25,12 @@ pub(crate) struct Args {
     dry: bool,
 }
 
-/// Ways of tracing; the first is what the others are compared with.
+/// What the others are compared with.
+const UNTRACED: &str = "untraced";
+
+/// Ways of tracing.
 const WAYS: [(&str, &[&str]); 5] = [
-    ("untraced", &[]),
+    (UNTRACED, &[]),
     ("another process", &["--comm", "nobody"]),
     ("traced, no fingerprints", &["--fingerprint", "off"]),
     ("fingerprints: sample", &["--fingerprint", "sample"]),
@@ -86,15 +89,16 @@ pub(crate) fn run_all(args: &Args) -> anyhow::Result<()> {
     sh::run(sh::cargo().args(["build", "--release", "--locked", "--package", "zctrace"]))?;
     let mut page = String::from(HEAD);
     for load in load::LOADS.iter().filter(|l| args.filter.as_ref().is_none_or(|f| l.name.contains(f))) {
-        let mut ratios: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+        let mut ratios: Vec<(&str, Vec<(f64, f64)>)> =
+            WAYS.iter().map(|(name, _)| (*name, Vec::new())).collect();
         for round in 0..args.rounds {
-            let order = (0..WAYS.len()).map(|i| (i + round as usize) % WAYS.len());
-            let runs: BTreeMap<usize, Run> = order
-                .map(|way| Ok((way, run(load, WAYS[way].1, args.seconds)?)))
+            let order = WAYS.iter().cycle().skip(round as usize % WAYS.len()).take(WAYS.len());
+            let runs: BTreeMap<&str, Run> = order
+                .map(|(name, way)| Ok((*name, run(load, way, args.seconds)?)))
                 .collect::<anyhow::Result<_>>()?;
-            let base = runs[&0];
-            for (way, run) in runs {
-                ratios.entry(way).or_default().push((run.rate / base.rate, run.cpu / base.cpu));
+            let base = runs.get(UNTRACED).context("the untraced run")?;
+            for (name, pairs) in &mut ratios {
+                pairs.extend(runs.get(name).map(|run| (run.rate / base.rate, run.cpu / base.cpu)));
             }
             eprint!("\r{}: round {} of {} ", load.name, round + 1, args.rounds);
         }
@@ -102,13 +106,12 @@ pub(crate) fn run_all(args: &Args) -> anyhow::Result<()> {
         let _ = writeln!(page, "\n## {}\n\n{}\n", load.name, load.what);
         let _ =
             writeln!(page, "| | {} (quartiles) | CPU time for each (quartiles) |\n|---|---|---|", load.rate);
-        for (way, pairs) in ratios.iter().skip(1) {
+        for (name, pairs) in ratios.iter().filter(|(name, _)| *name != UNTRACED) {
             let [a, rate, b] = quartiles(pairs.iter().map(|p| p.0).collect());
             let [c, cpu, d] = quartiles(pairs.iter().map(|p| p.1).collect());
             let _ = writeln!(
                 page,
-                "| {} | **{rate:.3}** ({a:.3} to {b:.3}) | **{cpu:.3}** ({c:.3} to {d:.3}) |",
-                WAYS[*way].0
+                "| {name} | **{rate:.3}** ({a:.3} to {b:.3}) | **{cpu:.3}** ({c:.3} to {d:.3}) |"
             );
         }
     }

@@ -15,7 +15,7 @@ pub(crate) struct Load {
     pub(crate) what: &'static str,
     /// What its rate counts.
     pub(crate) rate: &'static str,
-    chunk: usize,
+    chunk: u64,
     reader: Reader,
 }
 
@@ -58,7 +58,7 @@ pub(crate) const LOADS: [Load; 4] = [
     },
 ];
 
-const FILE: usize = 16 << 20;
+const FILE: u64 = 16 << 20;
 
 fn cpu_ns() -> i64 {
     let t = clock_gettime(ClockId::ProcessCPUTime);
@@ -67,17 +67,19 @@ fn cpu_ns() -> i64 {
 
 /// Answers how much was received: bytes, or answers.
 fn receive(mut from: TcpStream, load: &Load) -> anyhow::Result<u64> {
-    let mut buf = vec![0u8; 256 << 10];
+    let mut buf =
+        vec![0u8; if load.reader == Reader::Asks { usize::try_from(load.chunk)? } else { 256 << 10 }];
+    let flags = if load.reader == Reader::Discards { RecvFlags::TRUNC } else { RecvFlags::empty() };
     let mut n = 0;
     loop {
         if load.reader == Reader::Asks {
-            if from.write_all(b"?").is_err() || from.read_exact(&mut buf[..load.chunk]).is_err() {
+            // The sender leaves when the time is over.
+            if from.write_all(b"?").is_err() || from.read_exact(&mut buf).is_err() {
                 return Ok(n);
             }
             n += 1;
             continue;
         }
-        let flags = if load.reader == Reader::Discards { RecvFlags::TRUNC } else { RecvFlags::empty() };
         let (_, got) = recv(&from, buf.as_mut_slice(), flags).context("recv")?;
         if got == 0 {
             return Ok(n);
@@ -92,12 +94,12 @@ fn send(mut to: TcpStream, file: &File, load: &Load, until: Instant) -> anyhow::
         if load.reader == Reader::Asks {
             to.read_exact(&mut [0])?;
         }
-        if at as usize + load.chunk > FILE {
+        if at + load.chunk > FILE {
             at = 0;
         }
-        let end = at + load.chunk as u64;
+        let end = at + load.chunk;
         while at < end {
-            let left = (end - at) as usize;
+            let left = usize::try_from(end - at)?;
             if sendfile(&to, file, Some(&mut at), left)? == 0 {
                 bail!("the file is shorter than it was");
             }
@@ -110,7 +112,7 @@ fn send(mut to: TcpStream, file: &File, load: &Load, until: Instant) -> anyhow::
 pub(crate) fn run(name: &str, seconds: f64) -> anyhow::Result<()> {
     let load = LOADS.iter().find(|l| l.name == name).context("no such load")?;
     let path = format!("/dev/shm/zctrace-load-{}", std::process::id());
-    std::fs::write(&path, (0..FILE).map(|i| (i % 251) as u8).collect::<Vec<_>>())?;
+    std::fs::write(&path, (0..=250u8).cycle().take(usize::try_from(FILE)?).collect::<Vec<_>>())?;
     let file = File::open(&path)?;
     std::fs::remove_file(&path)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;

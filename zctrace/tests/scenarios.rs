@@ -217,7 +217,11 @@ impl Scenario {
         let when = one_of(line.words[3], &known);
         let cached = when == when::SUBMIT || when == when::RETURN;
         let sums: Vec<u64> = line.keys["sums"].split(',').map(|n| n.parse().unwrap()).collect();
-        let len = if line.keys.contains_key("len") { line.low("len") } else { 4096 * sums.len() as u32 };
+        let len = if line.keys.contains_key("len") {
+            line.low("len")
+        } else {
+            4096 * u32::try_from(sums.len()).unwrap()
+        };
         let mut body = Print {
             head: if cached { 0 } else { who },
             ino: line.number("ino"),
