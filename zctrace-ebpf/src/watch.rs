@@ -98,9 +98,6 @@ pub fn start(file: u64, dev: u32, ino: u64) -> (u32, u32) {
             emit::gate_add(gate::FILES, 1);
         }
     }
-    if kread::get::<i32>(mapping, off!(mmap_writable)) > 0 {
-        flags |= watch::MAPPED;
-    }
     if !idle {
         flags |= watch::BUSY;
     }
@@ -112,6 +109,14 @@ pub fn start(file: u64, dev: u32, ino: u64) -> (u32, u32) {
         flags |= watch::BELOW;
     }
     (flags, generation)
+}
+
+/// `watch::MAPPED` if somebody can store to the file without a call. To be asked once the submit has its
+/// time: a mapping made later is stated with a later one.
+#[inline(always)]
+pub fn mapped(file: u64) -> u32 {
+    let mapping: u64 = kread::get(file, off!(file_mapping));
+    if kread::get::<i32>(mapping, off!(mmap_writable)) > 0 { watch::MAPPED } else { 0 }
 }
 
 /// A change to the file is over.

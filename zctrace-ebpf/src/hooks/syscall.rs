@@ -208,7 +208,6 @@ fn submit(
             }
         }
         if opens {
-            // Watched before it is asked who may store without a call.
             (body.watch, body.generation) = watch::start(src.file, body.dev, body.ino);
             track::path(src.file, body.generation);
         }
@@ -254,7 +253,13 @@ fn submit(
         emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, body.dst);
         return;
     }
-    emit::emit(kind::OP_ENTER, body);
+    if let Some(frame) = emit::reserve::<OpEnter>(kind::OP_ENTER, emit::stamp()) {
+        if opens {
+            body.watch |= watch::mapped(src.file);
+        }
+        unsafe { (&raw mut (*frame).body).write(body) };
+        emit::submit(frame);
+    }
 }
 
 /// Position and properties of a destination socket.

@@ -387,7 +387,9 @@ fn all_ways(fingerprint: &str, dirs: &[&Path], pages: u64) {
         let here = |w: &&Way| w.kind.is_some() && (w.name != "reflink" || clones);
         for way in WAYS.iter().filter(|w| here(w) && !rare(w)) {
             let named = score.ways.get(way.name).map_or(0, |w| w[0]);
-            assert!(named >= 5, "{} fell into a window {named} times only", way.name);
+            // To clone takes long, and is over too late where the machine is busy.
+            let least = if way.name == "reflink" { 1 } else { 5 };
+            assert!(named >= least, "{} fell into a window {named} times only", way.name);
         }
         assert_eq!(score.phases.len(), 3, "{:?}", score.phases);
     }
