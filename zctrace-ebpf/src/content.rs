@@ -165,17 +165,12 @@ extern "C" fn block(n: u64, blocks: *mut Blocks) -> u64 {
     let words = unsafe { (&raw const scratch.words).cast::<u64>().add(at) };
     let keys = unsafe { (&raw const secret.keys).cast::<u64>().add(at) };
     let word = |i: usize| unsafe { term(read_volatile(words.add(i)), read_volatile(keys.add(i))) };
-    let mut sums = [0u64; 4];
-    macro_rules! add {
-        ($($i:literal)*) => {$(
-            sums[0] = sums[0].wrapping_add(word($i));
-            sums[1] = sums[1].wrapping_add(word($i + 1));
-            sums[2] = sums[2].wrapping_add(word($i + 2));
-            sums[3] = sums[3].wrapping_add(word($i + 3));
-        )*};
+    let (mut a, mut b) = (0u64, 0u64);
+    for i in 0..WORDS / 2 {
+        a = a.wrapping_add(word(2 * i));
+        b = b.wrapping_add(word(2 * i + 1));
     }
-    add!(0 4 8 12 16 20 24 28 32 36 40 44 48 52 56 60);
-    let sum = sums[0].wrapping_add(sums[1]).wrapping_add(sums[2]).wrapping_add(sums[3]);
+    let sum = a.wrapping_add(b);
     blocks.sum = blocks.sum.wrapping_add(sum);
     0
 }

@@ -1,6 +1,6 @@
 //! Heads: learning them, reading their frags.
 
-use core::mem::MaybeUninit;
+use core::hint::black_box;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use zctrace_common::{
@@ -29,7 +29,7 @@ const IFF_LOOPBACK: u32 = 8;
 /// Bytes in the frags of the head at `head`.
 #[inline(always)]
 pub fn frag_bytes(head: u64, end: u32) -> u32 {
-    const CHUNK: usize = 17;
+    const CHUNK: usize = 9;
     let shinfo = head.wrapping_add(u64::from(end));
     let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
     if nr == 0 {
@@ -37,21 +37,17 @@ pub fn frag_bytes(head: u64, end: u32) -> u32 {
     }
     let frags = shinfo.wrapping_add(u64::from(off!(sh_frags)));
     let mut sum = 0u32;
-    let mut buf = MaybeUninit::<[Frag; CHUNK]>::uninit();
-    // skb_shared_info always has room for MAX_SKB_FRAGS (17 to 45), so whole chunks can be read.
-    for chunk in 0..3u32 {
+    let mut got = [Frag::default(); CHUNK];
+    for chunk in 0..5u32 {
         let first = chunk * CHUNK as u32;
         if first >= nr {
             break;
         }
         let from = frags.wrapping_add(u64::from(first) * size_of::<Frag>() as u64);
-        let bytes = size_of::<[Frag; CHUNK]>() as u32;
-        if unsafe { bpf_probe_read_kernel(buf.as_mut_ptr().cast(), bytes, from as *const core::ffi::c_void) }
-            != 0
-        {
-            break;
-        }
-        let got = unsafe { buf.assume_init_ref() };
+        let left = black_box(nr - first);
+        let n = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+        let bytes = n * size_of::<Frag>() as u32;
+        unsafe { bpf_probe_read_kernel(got.as_mut_ptr().cast(), bytes, from as *const core::ffi::c_void) };
         for (i, frag) in got.iter().enumerate() {
             if first + i as u32 >= nr {
                 break;

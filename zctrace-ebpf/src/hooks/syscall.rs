@@ -179,23 +179,15 @@ fn submit(
     src_pipe: Option<*mut crate::maps::PipeEnt>,
     dst_pipe: Option<*mut crate::maps::PipeEnt>,
 ) {
-    let mut body = OpEnter {
-        op: call.op,
-        src_kind: src.kind,
-        dst_kind: dst.kind,
-        count: call.count,
-        cgroup: unsafe { bpf_get_current_cgroup_id() },
-        comm: bpf_get_current_comm().unwrap_or_default(),
-        ..OpEnter::default()
-    };
     let mut flags = if opens { op_flag::OPENS } else { 0 };
     if call.flags & SPLICE_F_NONBLOCK != 0 || kread::get::<u32>(dst.file, off!(file_flags)) & O_NONBLOCK != 0
     {
         flags |= op_flag::NONBLOCK;
     }
+    let (mut dev, mut ino, mut src_pos, mut watch, mut generation) = (0, 0, 0, 0, 0);
     if src.kind == end::FILE {
-        (body.dev, body.ino) = kread::identity(src.ptr);
-        body.src_pos =
+        (dev, ino) = kread::identity(src.ptr);
+        src_pos =
             if call.off_in != 0 { kread::user(call.off_in) } else { kread::get(src.file, off!(file_pos)) };
         if kread::get::<u32>(src.file, off!(file_flags)) & off!(o_direct) != 0 {
             flags |= op_flag::DIRECT;
@@ -208,34 +200,27 @@ fn submit(
             }
         }
         if opens {
-            (body.watch, body.generation) = watch::start(src.file, body.dev, body.ino);
-            track::path(src.file, body.generation);
+            (watch, generation) = watch::start(src.file, dev, ino);
+            track::path(src.file, generation);
         }
     }
-    if let Some(ent) = src_pipe {
-        let pos = kread::pipe_pos(src.ptr);
-        body.src = unsafe { (*ent).id };
-        body.src_pos = u64::from(pos.tail);
-        body.src_off = pos.off;
-        body.src_head = pos.head;
-    }
+    let (mut to, mut dst_pos) = (0, 0);
     if dst.kind == end::SOCK {
-        body.dst = track::sock(dst.ptr);
-        if body.dst == 0 {
+        to = track::sock(dst.ptr);
+        if to == 0 {
             return;
         }
-        flags |= sock_state(dst.ptr, &mut body);
+        flags |= sock_state(dst.ptr);
+        dst_pos = write_seq(dst.ptr);
     }
     if let Some(ent) = dst_pipe {
-        body.dst = unsafe { (*ent).id };
-        body.dst_pos = u64::from(kread::pipe_pos(dst.ptr).head);
+        to = unsafe { (*ent).id };
+        dst_pos = kread::pipe_pos(dst.ptr).head;
         if opens || src_pipe.is_some() {
             unsafe { (*ent).busy = (*ent).busy.wrapping_add(1) };
             track::pipe_watch(ent);
         }
     }
-    body.flags = flags;
-    let mapping = if opens { kread::get(src.file, off!(file_mapping)) } else { 0 };
     let tid = bpf_get_current_pid_tgid() as u32;
     let ent = OpEnt {
         src: if src_pipe.is_some() { src.ptr } else { 0 },
@@ -244,33 +229,69 @@ fn submit(
         dst_kind: dst.kind,
         opens: u8::from(opens || src_pipe.is_some()),
         pad: 0,
-        dst_pos: body.dst_pos as u32,
-        mapping,
-        off: body.src_pos,
+        dst_pos,
+        mapping: if opens { kread::get(src.file, off!(file_mapping)) } else { 0 },
+        off: src_pos,
         count: call.count,
     };
     if OPS.insert(&tid, &ent, 0).is_err() {
-        emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, body.dst);
+        emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, to);
         return;
     }
-    if let Some(frame) = emit::reserve::<OpEnter>(kind::OP_ENTER, emit::stamp()) {
-        if opens {
-            body.watch |= watch::mapped(src.file);
-        }
-        unsafe { (&raw mut (*frame).body).write(body) };
-        emit::submit(frame);
+    // Filled in place: older kernels allow 512 bytes of stack to a program and all that it calls.
+    let Some(frame) = emit::reserve::<OpEnter>(kind::OP_ENTER, emit::stamp()) else {
+        return;
+    };
+    if opens {
+        watch |= watch::mapped(src.file);
     }
+    let (mut from, mut src_off, mut src_head) = (0, 0, 0);
+    if let Some(ent) = src_pipe {
+        let pos = kread::pipe_pos(src.ptr);
+        from = unsafe { (*ent).id };
+        (src_pos, src_off, src_head) = (u64::from(pos.tail), pos.off, pos.head);
+    }
+    unsafe {
+        let body = &raw mut (*frame).body;
+        (*body).op = call.op;
+        (*body).src_kind = src.kind;
+        (*body).dst_kind = dst.kind;
+        (*body).flags = flags;
+        (*body).dev = dev;
+        (*body).ino = ino;
+        (*body).src = from;
+        (*body).dst = to;
+        (*body).src_pos = src_pos;
+        (*body).dst_pos = u64::from(dst_pos);
+        (*body).src_off = src_off;
+        (*body).src_head = src_head;
+        (*body).count = call.count;
+        (*body).cgroup = bpf_get_current_cgroup_id();
+        (*body).comm = bpf_get_current_comm().unwrap_or_default();
+        (*body).generation = generation;
+        (*body).watch = watch;
+    }
+    emit::submit(frame);
 }
 
-/// Position and properties of a destination socket.
+/// `write_seq` of a TCP socket.
 #[inline(always)]
-fn sock_state(sk: u64, body: &mut OpEnter) -> u8 {
-    if kread::get::<u16>(sk, off!(sk_proto)) != proto::TCP
-        || kread::get::<u16>(sk, off!(sk_family)) == family::UNIX
-    {
+fn write_seq(sk: u64) -> u32 {
+    if is_tcp(sk) { kread::get(sk, off!(tcp_write_seq)) } else { 0 }
+}
+
+#[inline(always)]
+fn is_tcp(sk: u64) -> bool {
+    kread::get::<u16>(sk, off!(sk_proto)) == proto::TCP
+        && kread::get::<u16>(sk, off!(sk_family)) != family::UNIX
+}
+
+/// Properties of a destination socket.
+#[inline(always)]
+fn sock_state(sk: u64) -> u8 {
+    if !is_tcp(sk) {
         return 0;
     }
-    body.dst_pos = u64::from(kread::get::<u32>(sk, off!(tcp_write_seq)));
     let mut flags = 0;
     if kread::get::<u64>(sk, off!(sk_route_caps)) & NETIF_F_SG == 0 {
         flags |= op_flag::NO_SG;
