@@ -17,6 +17,7 @@ Examples:
   sudo zctrace record -o out.zct -- python3 s.py   trace one command, from before it starts
   zctrace report out.zct                           what happened, in ten seconds
   zctrace explain out.zct 3-17                     every record behind one transfer
+  sudo zctrace --pid 1234 --fingerprint full       which version of the bytes the peer got
   sudo zctrace demo                                see it work
 
 Exit codes: 0 done and nothing found; 1 what --fail-on asks for was found; 2 usage;

@@ -367,14 +367,13 @@ impl Stream {
 
     /// Nobody can ask any more for what lies before the first hold.
     fn forget_prints(&mut self) {
-        if self.movers > 0 || self.prints.is_empty() {
+        if self.movers > 0 {
             return;
         }
-        match self.holds.first_key_value() {
-            None => self.prints.clear(),
-            Some(((start, _), _)) => {
-                self.prints = self.prints.split_off(&(start.saturating_sub(RUN), 0));
-            }
+        let first =
+            self.holds.first_key_value().map_or(u64::MAX, |((start, _), _)| start.saturating_sub(RUN));
+        while self.prints.first_key_value().is_some_and(|((start, _), _)| *start < first) {
+            self.prints.pop_first();
         }
     }
 

@@ -42,7 +42,7 @@ impl<W: Write> Story<W> {
             Clue::Place { sock, seq, len, off } => Some(Place { sock, seq, len, off }),
             _ => None,
         });
-        writeln!(to, "\n{}", style.bold("Time from the submit, and what was recorded"))?;
+        writeln!(to, "\n{}", style.bold("Time from the entry of the call, and what was recorded"))?;
         Ok(Self { to, style, words: Words::new(places.collect()) })
     }
 
@@ -144,6 +144,16 @@ fn mark(behind: &Behind, h: &Header, e: &Event) -> (String, bool) {
         Event::Loss(_) | Event::MapFull(_) => marks.push("LOSS".into()),
         Event::ChangeEnter(_) => {
             marks.extend(behind.mutations.iter().filter(|m| m.at_ns == h.ts).map(change).next());
+        }
+        Event::Print(p) => {
+            let end = p.off.saturating_add(u64::from(p.len));
+            let seen = |m: &&Mutation| {
+                m.seen_by == SeenBy::Fingerprint
+                    && m.end_ns == Some(h.ts)
+                    && m.offset < end
+                    && p.off < m.offset.saturating_add(m.len.unwrap_or(u64::MAX))
+            };
+            marks.extend(behind.mutations.iter().find(seen).map(change));
         }
         Event::ChangeExit(_) | Event::Dirtied(_) | Event::Removed(_) => {
             let (off, len) = match e {

@@ -6,13 +6,14 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
+use std::process::Command;
 
 use io_uring::{IoUring, opcode, types};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use serde_json::Value;
 
 use crate::load::{PAGE, file, read, sendfile, tcp};
-use crate::tool::{Recorder, Trace, dir, dir_on_tmpfs};
+use crate::tool::{BIN, Recorder, Trace, dir, dir_on_tmpfs};
 
 const BYTES: usize = 10 * PAGE;
 
@@ -97,6 +98,12 @@ fn a_store_through_a_dirty_mapping() {
             assert_eq!((&m["kind"], &m["seen_by"]), (&"mmap_store".into(), &"fingerprint".into()), "{m}");
             assert_eq!((&m["offset"], &m["len"]), (&(5 * PAGE).into(), &PAGE.into()), "{m}");
             assert!(m["pid"].is_null() && t["reasons"].as_array().unwrap().is_empty(), "{m} {t}");
+            let (file, id) = (dir.path().join("t.zct"), t["id"].as_str().unwrap());
+            let out = Command::new(BIN).arg("explain").arg(file).arg(id).output().unwrap();
+            let told = String::from_utf8_lossy(&out.stdout);
+            let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(told.contains("CHANGE m1 looked at when let go of"), "{told}");
+            assert!(told.contains("20480+4096 CHANGED since it was lent"), "{told}");
         }
     }
 }
