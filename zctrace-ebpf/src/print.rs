@@ -270,7 +270,6 @@ extern "C" fn piece(_: u64, level: *const u64) -> u64 {
         f.off = 0;
         f.page = f.page.wrapping_add(64);
     }
-    begun(&mut scratch.print);
     if wanted && sent(scratch, page, first, pos, len).is_none() {
         flush(&mut scratch.print);
     }
@@ -291,6 +290,7 @@ fn sent(scratch: &mut Scratch, page: u64, first: u32, pos: u32, len: u32) -> Opt
         (scratch.frags.dev, scratch.frags.ino) = kread::identity(host);
         scratch.frags.mapping = folio.mapping;
     }
+    begun(&mut scratch.print);
     let sum = content::sum(scratch, page, first, len)?;
     if scratch.frags.held == 0 && kread::get::<u64>(folio.at, off!(folio_mapping)) != folio.mapping {
         return None;
@@ -338,7 +338,6 @@ extern "C" fn page(_: u64, level: *const u64) -> u64 {
     let len = if left < u64::from(room) { left as u32 } else { room };
     c.off = off.wrapping_add(u64::from(len));
     let entry = lookup(scratch, off >> 12);
-    begun(&mut scratch.print);
     if resident(scratch, entry, mapping, off, len).is_none() {
         flush(&mut scratch.print);
     }
@@ -361,6 +360,7 @@ fn resident(scratch: &mut Scratch, entry: u64, mapping: u64, off: u64, len: u32)
     if !content::wants(scratch, page) {
         return None;
     }
+    begun(&mut scratch.print);
     let sum = content::sum(scratch, page, off as u32 & (PAGE - 1), len)?;
     // It may have been taken away and given to somebody else meanwhile.
     if kread::get::<u64>(folio.at, off!(folio_mapping)) != mapping {

@@ -210,8 +210,10 @@ fn submit(
         if to == 0 {
             return;
         }
-        flags |= sock_state(dst.ptr);
-        dst_pos = write_seq(dst.ptr);
+        if is_tcp(dst.ptr) {
+            flags |= sock_state(dst.ptr);
+            dst_pos = kread::get(dst.ptr, off!(tcp_write_seq));
+        }
     }
     if let Some(ent) = dst_pipe {
         to = unsafe { (*ent).id };
@@ -274,24 +276,15 @@ fn submit(
     emit::submit(frame);
 }
 
-/// `write_seq` of a TCP socket.
-#[inline(always)]
-fn write_seq(sk: u64) -> u32 {
-    if is_tcp(sk) { kread::get(sk, off!(tcp_write_seq)) } else { 0 }
-}
-
 #[inline(always)]
 fn is_tcp(sk: u64) -> bool {
     kread::get::<u16>(sk, off!(sk_proto)) == proto::TCP
         && kread::get::<u16>(sk, off!(sk_family)) != family::UNIX
 }
 
-/// Properties of a destination socket.
+/// Properties of a destination TCP socket.
 #[inline(always)]
 fn sock_state(sk: u64) -> u8 {
-    if !is_tcp(sk) {
-        return 0;
-    }
     let mut flags = 0;
     if kread::get::<u64>(sk, off!(sk_route_caps)) & NETIF_F_SG == 0 {
         flags |= op_flag::NO_SG;
