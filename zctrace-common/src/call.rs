@@ -45,3 +45,9 @@ pub const CREAT: u8 = 18;
 pub const MMAP: u8 = 19;
 /// `io_submit`: `(ctx, n, iocbs)`
 pub const IO_SUBMIT: u8 = 20;
+/// `vmsplice`: `(fd, vec, n, flags)`
+pub const VMSPLICE: u8 = 21;
+/// `sendto`: `(fd, buf, len, flags)`
+pub const SENDTO: u8 = 22;
+/// `sendmsg`: `(fd, msg, flags)`
+pub const SENDMSG: u8 = 23;

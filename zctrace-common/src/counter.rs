@@ -48,6 +48,10 @@ pub mod gate {
     pub const RX_SPLICE: u32 = 2;
     /// Watched files.
     pub const FILES: u32 = 3;
+    /// Requests of io_uring that lend.
+    pub const URING: u32 = 4;
+    /// Sockets that send memory.
+    pub const MEMORY: u32 = 5;
     /// How many gates there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 6;
 }

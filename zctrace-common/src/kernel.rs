@@ -49,6 +49,10 @@ pub mod kind {
     pub const MAPPED: u16 = 20;
     /// [`super::Print`]
     pub const PRINT: u16 = 21;
+    /// [`super::OpAt`]
+    pub const OP_AT: u16 = 22;
+    /// [`super::Notify`]
+    pub const NOTIFY: u16 = 23;
 }
 
 /// Values of [`OpEnter::op`].
@@ -59,6 +63,16 @@ pub mod op {
     pub const SPLICE: u8 = 2;
     /// `tee(2)`
     pub const TEE: u8 = 3;
+    /// `vmsplice(2)` into a pipe
+    pub const VMSPLICE: u8 = 4;
+    /// `send(2)` and its family with `MSG_ZEROCOPY`
+    pub const MSG_ZEROCOPY: u8 = 5;
+    /// `IORING_OP_SPLICE`
+    pub const URING_SPLICE: u8 = 6;
+    /// `IORING_OP_SEND_ZC`
+    pub const URING_SEND_ZC: u8 = 7;
+    /// `IORING_OP_SENDMSG_ZC`
+    pub const URING_SENDMSG_ZC: u8 = 8;
 }
 
 /// Values of [`OpEnter::src_kind`] and [`OpEnter::dst_kind`].
@@ -71,6 +85,37 @@ pub mod end {
     pub const PIPE: u8 = 2;
     /// A socket; the id is in `src`/`dst`, 0 when it is not tracked.
     pub const SOCK: u8 = 3;
+    /// Memory of the process.
+    pub const MEMORY: u8 = 4;
+}
+
+/// Values of [`OpEnter::memory`]: what the first byte of a memory source is, as its mapping says.
+pub mod memory {
+    /// The source is no memory.
+    pub const NONE: u8 = 0;
+    /// Anonymous.
+    pub const ANONYMOUS: u8 = 1;
+    /// A shared mapping of a file: pages of the page cache.
+    pub const SHARED: u8 = 2;
+    /// A private mapping of a file: of the page cache, or copies of those.
+    pub const PRIVATE: u8 = 3;
+    /// Huge pages (`MAP_HUGETLB`).
+    pub const HUGE: u8 = 4;
+    /// `mmap_lock` was taken, or nothing is mapped there.
+    pub const UNKNOWN: u8 = 5;
+}
+
+/// Bits of [`OpEnter::more`].
+pub mod op_more {
+    /// A request of io_uring: it goes on and ends by [`super::OpAt::call`] and
+    /// [`super::OpExit::call`], the id of its [`super::OpEnter`], whatever task that is in.
+    pub const REQUEST: u8 = 1;
+    /// It waits behind another request, or for a worker: positions are stated when it starts.
+    pub const QUEUED: u8 = 2;
+    /// The socket has no SO_ZEROCOPY: MSG_ZEROCOPY is ignored, and the bytes are copied.
+    pub const NOT_ASKED: u8 = 4;
+    /// A buffer that was registered with the ring.
+    pub const REGISTERED: u8 = 8;
 }
 
 /// Bits of [`OpEnter::flags`].
@@ -140,9 +185,53 @@ pub struct OpEnter {
     pub generation: u32,
     /// `watch::*`
     pub watch: u32,
+    /// Memory source: user address of its first byte.
+    pub addr: u64,
+    /// `sk->sk_zckey`: the number of the next notification on the socket's error queue.
+    pub zckey: u32,
+    /// Memory source: how many buffers it is in.
+    pub segments: u16,
+    /// `memory::*`
+    pub memory: u8,
+    /// `op_more::*`
+    pub more: u8,
 }
 
-/// The system call of the same task (`Header::task`) returned.
+/// Values of [`OpAt::what`].
+pub mod op_at {
+    /// A queued request starts.
+    pub const START: u32 = 0;
+    /// The next request on the same socket is submitted: this one has most likely written by now.
+    pub const MARK: u32 = 1;
+}
+
+/// Where the ends of a request of io_uring stand.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct OpAt {
+    /// Id of its [`OpEnter`].
+    pub call: u64,
+    /// As in [`OpEnter`].
+    pub src_pos: u64,
+    /// As in [`OpEnter`].
+    pub dst_pos: u64,
+    /// As in [`OpEnter`].
+    pub src_off: u32,
+    /// As in [`OpEnter`].
+    pub src_head: u32,
+    /// `op_at::*`
+    pub what: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// Bits of [`OpExit::flags`].
+pub mod op_exit {
+    /// A notification follows (`IORING_CQE_F_MORE`).
+    pub const NOTIFIES: u32 = 1;
+}
+
+/// The system call of the same task (`Header::task`), or the request, returned.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct OpExit {
@@ -156,6 +245,39 @@ pub struct OpExit {
     pub src_off: u32,
     /// Pipe source: `head` now.
     pub src_head: u32,
+    /// Of a request: id of its [`OpEnter`]. 0: the call of this task.
+    pub call: u64,
+    /// Memory source: `sk->sk_zckey` now.
+    pub zckey: u32,
+    /// `op_exit::*`
+    pub flags: u32,
+}
+
+/// Bits of [`Notify::flags`].
+pub mod notify_flag {
+    /// The kernel says that it copied (`SO_EE_CODE_ZEROCOPY_COPIED`, `IORING_NOTIF_USAGE_ZC_COPIED`).
+    pub const COPIED: u32 = 1;
+    /// It says whether it copied.
+    pub const CLAIMS: u32 = 2;
+}
+
+/// The application is told that its memory is free: `sock:inet_sk_error_report` for the error queue,
+/// `io_uring_complete` for a completion with `IORING_CQE_F_NOTIF`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Notify {
+    /// Socket id.
+    pub sock: u64,
+    /// io_uring: id of the [`OpEnter`]; else 0.
+    pub call: u64,
+    /// Error queue: the first number (`ee_info`).
+    pub first: u32,
+    /// Error queue: the last (`ee_data`). Numbers wrap.
+    pub last: u32,
+    /// `notify_flag::*`
+    pub flags: u32,
+    /// 0.
+    pub pad: u32,
 }
 
 /// Values of [`Sock::family`] that are told apart.
@@ -245,6 +367,9 @@ pub mod head_flag {
     pub const AT_FREE: u32 = 16;
     /// Learned in a receive queue on this machine, where frags of other heads may be merged into it.
     pub const RX: u32 = 32;
+    /// Its frags are memory of a process (`SKBFL_ZEROCOPY_ENABLE`): a receiver on this machine gets
+    /// copies (`skb_orphan_frags_rx()`).
+    pub const USER: u32 = 64;
 }
 
 /// An skb head (`skb->head`, where `skb_shared_info` lives) with paged data of a tracked socket.
@@ -298,6 +423,8 @@ pub mod free_flag {
     pub const REUSED: u32 = 64;
     /// Frags were moved away (`nr_frags == 0`): nothing was released here.
     pub const MOVED: u32 = 128;
+    /// Its frags are not those that it had: copies took their place (`skb_copy_ubufs()`).
+    pub const REPLACED: u32 = 256;
 }
 
 /// `skb_free_head()`: the head is freed, its frags were dropped just before by
@@ -341,7 +468,8 @@ pub struct Retransmit {
     pub end: u32,
 }
 
-/// A run of file bytes in a head's frags. Stated for sockets without sequence numbers.
+/// A run of file bytes in a head's frags. Stated for sockets without sequence numbers. Where `ino` is
+/// 0: of a process's memory; then `off` says nothing.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Extent {

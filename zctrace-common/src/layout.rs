@@ -27,6 +27,8 @@ macro_rules! layout {
             pub i_clear: u32,
             /// `PG_uptodate` of `folio->flags`, a bit number
             pub pg_uptodate: u32,
+            /// `SOCK_ZEROCOPY` of `sk->sk_flags`, a bit number
+            pub sock_zerocopy: u32,
             /// This architecture's `O_DIRECT`.
             pub o_direct: u32,
             /// Offsets of the six arguments in `struct pt_regs`.
@@ -91,6 +93,8 @@ layout! {
     skb_transport = "sk_buff"."transport_header";
     /// `shinfo->nr_frags`
     sh_nr_frags = "skb_shared_info"."nr_frags";
+    /// `shinfo->flags`
+    sh_flags = "skb_shared_info"."flags";
     /// `shinfo->frags`
     sh_frags = "skb_shared_info"."frags";
     /// `TCP_SKB_CB->seq`
@@ -215,6 +219,44 @@ layout! {
     uring_sync_len = "io_sync"."len", optional;
     /// `io_sync->mode`
     uring_sync_mode = "io_sync"."mode", optional;
+    /// `req->cqe.flags`, at its completion
+    uring_cqe_flags = "io_kiocb"."cqe.flags", optional;
+    /// `req->link`: what starts when it is over
+    uring_link = "io_kiocb"."link", optional;
+    /// `ctx->submit_state.link.head`: not 0 while a chain is being submitted
+    uring_chain = "io_ring_ctx"."submit_state.link.head", optional;
+    /// `io_splice->off_in`
+    uring_splice_off_in = "io_splice"."off_in", optional;
+    /// `io_splice->len`
+    uring_splice_len = "io_splice"."len", optional;
+    /// `io_splice->splice_fd_in`
+    uring_splice_fd = "io_splice"."splice_fd_in", optional;
+    /// `io_splice->flags`
+    uring_splice_flags = "io_splice"."flags", optional;
+    /// `io_sr_msg->buf`, or `umsg`
+    uring_send_buf = "io_sr_msg"."buf", optional;
+    /// `io_sr_msg->len`
+    uring_send_len = "io_sr_msg"."len", optional;
+    /// `io_sr_msg->flags`
+    uring_send_flags = "io_sr_msg"."flags", optional;
+    /// `io_sr_msg->notif`
+    uring_send_notif = "io_sr_msg"."notif", optional;
+    /// `vma->vm_file`
+    vma_file = "vm_area_struct"."vm_file", optional;
+    /// `vma->vm_flags`
+    vma_flags = "vm_area_struct"."vm_flags", optional;
+    /// `vma->vm_start`
+    vma_start = "vm_area_struct"."vm_start", optional;
+    /// `vma->vm_pgoff`
+    vma_pgoff = "vm_area_struct"."vm_pgoff", optional;
+    /// `sk->sk_error_queue`
+    sk_errq = "sock"."sk_error_queue";
+    /// `sk->sk_zckey`
+    sk_zckey = "sock"."sk_zckey";
+    /// `sk->sk_flags`
+    sk_flags = "sock"."__sk_common.skc_flags";
+    /// `SKB_EXT_ERR(skb)->ee`, in `skb->cb`
+    cb_ee = "sock_exterr_skb"."ee";
     /// `dentry->d_parent`
     dentry_parent = "dentry"."d_parent";
     /// `dentry->d_name.hash` and `len`

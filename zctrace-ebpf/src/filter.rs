@@ -45,14 +45,15 @@ pub fn task() -> bool {
     true
 }
 
-/// The file passes the file filter.
+/// The file of this inode passes the file filter; without one (0) only where there is none.
 #[inline(always)]
-pub fn file(dev: u32, ino: u64) -> bool {
+pub fn file_at(inode: u64) -> bool {
     if cfg_get!(flags) & flag::BY_FILE == 0 {
         return true;
     }
+    let (dev, ino) = kread::identity(inode);
     let key = FileKey { ino, dev: u64::from(dev) };
-    unsafe { FILES.get(&key) }.is_some()
+    inode != 0 && unsafe { FILES.get(&key) }.is_some()
 }
 
 /// The socket passes the port filter.

@@ -65,6 +65,14 @@ pub static PIPES: HashMap<u64, PipeEnt> = HashMap::with_max_entries(8192, 0);
 #[map]
 pub static OPS: HashMap<u32, OpEnt> = HashMap::with_max_entries(8192, 0);
 
+/// Requests of io_uring that lend, by `struct io_kiocb *`.
+#[map]
+pub static REQUESTS: HashMap<u64, OpEnt> = HashMap::with_max_entries(8192, 0);
+
+/// Their notifications, which are requests too, by `struct io_kiocb *`.
+#[map]
+pub static NOTIFS: HashMap<u64, NotifEnt> = HashMap::with_max_entries(16384, 0);
+
 /// What each system call is (`call::*`): native numbers, then those of 32-bit programs. Written by
 /// the loader.
 #[map]
@@ -161,6 +169,19 @@ pub struct SockEnt {
     pub proto: u16,
     /// TCP: the newest acknowledgement stated.
     pub acked: u32,
+    /// The last request that sends memory here, while it runs.
+    pub request: u64,
+    /// 1: memory is sent here.
+    pub memory: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct NotifEnt {
+    /// Id of the `OpEnter`.
+    pub call: u64,
+    /// Socket id.
+    pub sock: u64,
 }
 
 #[repr(C)]
@@ -173,6 +194,8 @@ pub struct HeadEnt {
     pub rx: u64,
     /// The receive queue's tail when this head arrived: it may be merged into that.
     pub merge: u64,
+    /// Of memory: `struct page *` of the first frag; else 0.
+    pub page: u64,
     pub seq: u32,
     pub len: u32,
     /// Offset of `skb_shared_info` from the head.
@@ -208,18 +231,22 @@ pub struct PipeEnt {
     pub busy: u32,
     /// Counted in `gate::PIPES`.
     pub active: u32,
-    pub pad: u32,
+    /// 1: memory has been put into it.
+    pub memory: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct OpEnt {
+    /// Of a request, the id of its `OpEnter`; of a call 0.
+    pub id: u64,
     pub src: u64,
     pub dst: u64,
     pub src_kind: u8,
     pub dst_kind: u8,
     pub opens: u8,
-    pub pad: u8,
+    /// 1: a request that has not started.
+    pub queued: u8,
     /// Pipe destination: head at enter.
     pub dst_pos: u32,
     /// With fingerprints: the `struct address_space *` it lends from, where, and how much.

@@ -95,6 +95,10 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
             );
         }
     }
+    let page = if ent.memory != 0 { user_page(head, end) } else { 0 };
+    if page != 0 {
+        flags |= head_flag::USER;
+    }
     let stamp = emit::stamp();
     let fresh = id == 0;
     if fresh {
@@ -113,6 +117,7 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
             sk,
             rx: 0,
             merge: 0,
+            page,
             seq,
             len,
             end,
@@ -127,8 +132,26 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
         emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
     }
     if ent.proto != proto::TCP {
-        extents(id, head, end);
+        extents(id, head, end, ent.memory != 0);
     }
+}
+
+/// `struct page *` of the first frag where the frags are a process's memory, else 0.
+#[inline(always)]
+fn user_page(head: u64, end: u32) -> u64 {
+    const SKBFL_ZEROCOPY_ENABLE: u8 = 1;
+    let shinfo = head.wrapping_add(u64::from(end));
+    if kread::get::<u8>(shinfo, off!(sh_flags)) & SKBFL_ZEROCOPY_ENABLE == 0 {
+        return 0;
+    }
+    first_page(head, end)
+}
+
+/// `struct page *` of the first frag.
+#[inline(always)]
+pub fn first_page(head: u64, end: u32) -> u64 {
+    let frag: Frag = kread::get(head.wrapping_add(u64::from(end)), off!(sh_frags));
+    frag.page
 }
 
 /// An skb in the receive queue of `from`'s receiver, so far without lent pages, that `from` may be
@@ -145,6 +168,7 @@ pub fn learn_received(skb: u64, head: u64, from: &HeadEnt) {
         sk: from.sk,
         rx: from.rx,
         merge: 0,
+        page: 0,
         seq: first.wrapping_add(total).wrapping_sub(len),
         len,
         end: kread::get(skb, off!(skb_end)),
@@ -180,9 +204,9 @@ fn frag_seq(skb: u64, head: u64, len: u32) -> u32 {
     seq.wrapping_add(total).wrapping_sub(header).wrapping_sub(len)
 }
 
-/// States the file ranges in the frags, neighbours joined.
+/// States the file ranges in the frags, neighbours joined; with `memory`, anonymous pages too.
 #[inline(always)]
-fn extents(id: u64, head: u64, end: u32) {
+fn extents(id: u64, head: u64, end: u32, memory: bool) {
     let shinfo = head.wrapping_add(u64::from(end));
     let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
     let frags = shinfo.wrapping_add(u64::from(off!(sh_frags)));
@@ -201,7 +225,18 @@ fn extents(id: u64, head: u64, end: u32) {
         let link: u64 = kread::get(frag.page, off!(page_head));
         let folio = if link & 1 != 0 { link - 1 } else { frag.page };
         let map: u64 = kread::get(folio, off!(folio_mapping));
-        if map == 0 || map & 3 != 0 {
+        if map & 3 != 0 {
+            // PAGE_MAPPING_ANON
+            if map & 1 != 0 && memory {
+                if run.len != 0 && run.ino != 0 {
+                    emit::emit(kind::EXTENT, run);
+                    run.len = 0;
+                }
+                run = Extent { head: id, ino: 0, off: 0, dev: 0, len: run.len.wrapping_add(frag.len) };
+            }
+            continue;
+        }
+        if map == 0 {
             continue;
         }
         if map != mapping {

@@ -25,7 +25,7 @@ pub fn sock(sk: u64) -> u64 {
     let proto = if family == family::UNIX { 0 } else { proto };
     let acked: u32 = if proto == proto::TCP { kread::get(sk, off!(tcp_snd_una)) } else { 0 };
     let id = stamp.id();
-    let ent = SockEnt { id, family, proto, acked };
+    let ent = SockEnt { id, family, proto, acked, request: 0, memory: 0 };
     if SOCKS.insert(&sk, &ent, 0).is_err() {
         emit::full(stamp, counter::SOCKS_FULL, full_map::SOCKS, 0);
         return 0;
@@ -129,7 +129,7 @@ pub fn pipe(pipe: u64, make: bool) -> Option<*mut PipeEnt> {
     }
     let stamp = emit::stamp();
     let pos = kread::pipe_pos(pipe);
-    let ent = PipeEnt { id: stamp.id(), lent: pos.head, busy: 0, active: 0, pad: 0 };
+    let ent = PipeEnt { id: stamp.id(), lent: pos.head, busy: 0, active: 0, memory: 0 };
     if PIPES.insert(&pipe, &ent, 0).is_err() {
         emit::full(stamp, counter::PIPES_FULL, full_map::PIPES, 0);
         return None;

@@ -114,6 +114,20 @@ pub enum ApiName {
     Sendfile,
     /// `splice(2)`
     Splice,
+    /// `vmsplice(2)` into a pipe
+    Vmsplice,
+    /// `send(2)` and its family with `MSG_ZEROCOPY`
+    #[value(name = "msg_zerocopy")]
+    MsgZerocopy,
+    /// `IORING_OP_SPLICE`
+    #[value(name = "io_uring_splice")]
+    IoUringSplice,
+    /// `IORING_OP_SEND_ZC`
+    #[value(name = "io_uring_send_zc")]
+    IoUringSendZc,
+    /// `IORING_OP_SENDMSG_ZC`
+    #[value(name = "io_uring_sendmsg_zc")]
+    IoUringSendmsgZc,
 }
 
 /// What can be asked for of finished transfers.

@@ -4,8 +4,8 @@
 use bytemuck::{Pod, bytes_of};
 use zctrace_common::frame::{HEADER, Header, USER_CPU, read, split};
 use zctrace_common::kernel::{
-    self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, OpEnter,
-    OpExit, Path, Pipe, Print, Proc, Removed, Retransmit, RxRead, Sock, SockEnd,
+    self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, Notify,
+    OpAt, OpEnter, OpExit, Path, Pipe, Print, Proc, Removed, Retransmit, RxRead, Sock, SockEnd,
 };
 use zctrace_common::user::{self, Cgroup, Checkpoint, Loss, Running, RunningChange, Start, Stop};
 
@@ -17,6 +17,8 @@ use crate::model::TraceInfo;
 pub enum Event {
     OpEnter(OpEnter),
     OpExit(OpExit),
+    OpAt(OpAt),
+    Notify(Notify),
     Sock(Box<Sock>),
     SockEnd(SockEnd),
     Head(Head),
@@ -66,6 +68,8 @@ pub fn decode(bytes: &[u8]) -> Decoded {
     let event = match header.kind {
         kernel::kind::OP_ENTER => Event::OpEnter(read(body)),
         kernel::kind::OP_EXIT => Event::OpExit(read(body)),
+        kernel::kind::OP_AT => Event::OpAt(read(body)),
+        kernel::kind::NOTIFY => Event::Notify(read(body)),
         kernel::kind::SOCK => Event::Sock(Box::new(read(body))),
         kernel::kind::SOCK_END => Event::SockEnd(read(body)),
         kernel::kind::HEAD => Event::Head(read(body)),

@@ -199,7 +199,8 @@ impl Pass {
                 Fact::Transfer(t) if t.id == self.id => {
                     let any = t.reasons.contains(&Reason::ChangeRunning);
                     let here = self.running.iter();
-                    let here = here.filter(|(_, (f, _))| f.map_or(any, |f| f == t.file.id));
+                    let of = t.file.as_ref().map(|f| f.id);
+                    let here = here.filter(|(_, (f, _))| of.is_some() && f.map_or(any, |f| of == Some(f)));
                     self.changes.extend(here.map(|(id, (_, begin))| (*id, *begin)));
                     let until = t.release_ns.unwrap_or(at.saturating_add(1));
                     self.found = Some((*t, until));
@@ -218,7 +219,8 @@ impl Behind {
     /// in the order of time.
     pub fn has(&mut self, h: &Header, e: &Event) -> bool {
         let t = &self.transfer;
-        let is = |dev: u32, ino: u64, generation: u32| FileId { dev, ino, generation } == t.file.id;
+        let file = t.file.as_ref().map(|f| f.id);
+        let is = |dev: u32, ino: u64, generation: u32| file == Some(FileId { dev, ino, generation });
         let clue = |clue: Clue| self.clues.contains(&clue);
         let in_window = self.entered <= h.ts && h.ts < self.until;
         let then = |sock: u64| clue(Clue::Time(h.ts)) && self.socks.contains(&sock);
@@ -240,7 +242,10 @@ impl Behind {
             Event::Extent(x) => {
                 let end = x.off.saturating_add(u64::from(x.len));
                 let overlaps = x.off < t.offset.saturating_add(t.bytes) && t.offset < end;
-                let here = (x.dev, x.ino) == (t.file.id.dev, t.file.id.ino) && overlaps;
+                let here = match file {
+                    Some(f) => (x.dev, x.ino) == (f.dev, f.ino) && overlaps,
+                    None => x.ino == 0,
+                };
                 touched || (here && clue(Clue::Head(x.head)))
             }
             Event::Ack(x) => touched || then(x.sock),

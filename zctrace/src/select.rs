@@ -66,7 +66,7 @@ impl Select {
     fn transfer(&self, t: &Transfer) -> bool {
         use std::os::unix::ffi::OsStrExt as _;
         if let Some(globs) = &self.paths {
-            let Some(path) = &t.file.path else { return false };
+            let Some(path) = t.file.as_ref().and_then(|f| f.path.as_ref()) else { return false };
             if !globs.is_match(std::ffi::OsStr::from_bytes(path)) {
                 return false;
             }

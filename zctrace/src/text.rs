@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use zctrace_common::kernel::{family, proto};
 
 use crate::model::{
-    Api, Content, FileRef, LossWhat, Mutation, MutationKind, Outcome, Phase, ProbeState, Reason, ReleasedBy,
-    SeenBy, SockAddr, TraceInfo, Verdict,
+    Api, Content, Copied, FileRef, LossWhat, MemoryKind, Mutation, MutationKind, Outcome, Phase, ProbeState,
+    Reason, ReleasedBy, SeenBy, SockAddr, TraceInfo, Transfer, Verdict,
 };
 
 /// A duration, three digits: `1.23 ms`.
@@ -65,6 +65,63 @@ pub fn api(api: Api) -> &'static str {
     match api {
         Api::Sendfile => "sendfile",
         Api::Splice => "splice",
+        Api::Vmsplice => "vmsplice",
+        Api::MsgZerocopy => "msg_zerocopy",
+        Api::IoUringSplice => "io_uring_splice",
+        Api::IoUringSendZc => "io_uring_send_zc",
+        Api::IoUringSendmsgZc => "io_uring_sendmsg_zc",
+    }
+}
+
+/// `(code, sentence)`
+#[must_use]
+pub fn copied(by: Copied) -> (&'static str, &'static str) {
+    match by {
+        Copied::DirectIo => ("direct-io", "the file is open with O_DIRECT"),
+        Copied::SpliceRead => ("copy-splice-read", "its file system copies for splice"),
+        Copied::NoScatterGather => ("no-scatter-gather", "the route's device has no scatter-gather"),
+        Copied::NotAsked => ("no-so-zerocopy", "the socket has no SO_ZEROCOPY, so MSG_ZEROCOPY was ignored"),
+        Copied::Mptcp => ("mptcp", "MPTCP copies"),
+        Copied::Loopback => ("loopback", "a receiver on this machine gets a copy"),
+        Copied::Notified => ("notified", "the notification says so"),
+    }
+}
+
+/// `anonymous`
+#[must_use]
+pub fn memory(kind: MemoryKind) -> &'static str {
+    match kind {
+        MemoryKind::Anonymous => "anonymous",
+        MemoryKind::SharedFile => "shared_file",
+        MemoryKind::PrivateFile => "private_file",
+        MemoryKind::Huge => "huge",
+        MemoryKind::Unknown => "unknown",
+    }
+}
+
+/// What a transfer lent: its file, or its memory.
+#[must_use]
+pub fn source(t: &Transfer) -> Cow<'_, str> {
+    match (&t.file, &t.memory) {
+        (Some(file), _) => self::file(file),
+        (None, Some(m)) => format!("{} memory", memory(m.kind)).into(),
+        (None, None) => "memory".into(),
+    }
+}
+
+/// What a change changed.
+#[must_use]
+pub fn changed(m: &Mutation) -> Cow<'_, str> {
+    m.file.as_ref().map_or_else(|| "memory".into(), file)
+}
+
+/// As [`range`]; addresses are in hexadecimal.
+#[must_use]
+pub fn span(file: Option<&FileRef>, off: u64, len: Option<u64>) -> String {
+    match (file, len) {
+        (Some(_), len) => range(off, len),
+        (None, Some(len)) => format!("{off:#x}+{len}"),
+        (None, None) => format!("{off:#x}+…"),
     }
 }
 
@@ -207,6 +264,10 @@ pub fn reason(reason: Reason) -> (&'static str, &'static str) {
         Reason::StillLent => ("still-lent", "still lent when the trace ended: it can still change"),
         Reason::ProbeMissing => ("probe-missing", "a probe this claim needs is missing"),
         Reason::ReturnMissed => ("return-missed", "the return of a call was not seen"),
+        Reason::MemoryUnwatched => ("memory-unwatched", "memory of a process: a store to it makes no event"),
+        Reason::MemoryScattered => {
+            ("memory-scattered", "several buffers: only the mapping of the first was looked at")
+        }
     }
 }
 

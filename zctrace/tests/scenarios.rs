@@ -7,7 +7,7 @@
 //! = loss ring records=..             a loss that must be stated
 //! ```
 //!
-//! An `enter` with `t=NAME` opens the transfer NAME.
+//! An `enter` with `t=NAME` opens the transfer NAME; with `r=NAME` it is a request of io_uring.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -20,9 +20,10 @@ use zctrace::model::{Fact, Fingerprints, Hit, Mode, Mutation, ProbeState, ProbeS
 use zctrace::order::Order;
 use zctrace::text;
 use zctrace_common::kernel::{
-    self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, OpEnter,
-    OpExit, Pipe, Print, Removed, Retransmit, RxRead, Sock, SockEnd, change, change_flag, end, exit_flag,
-    free_flag, full_map, head_flag, kind, op, op_flag, pipe_why, sock_end, watch, when,
+    self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, Notify,
+    OpAt, OpEnter, OpExit, Pipe, Print, Removed, Retransmit, RxRead, Sock, SockEnd, change, change_flag, end,
+    exit_flag, free_flag, full_map, head_flag, kind, memory, notify_flag, op, op_at, op_exit, op_flag,
+    op_more, pipe_why, sock_end, watch, when,
 };
 use zctrace_common::user::{self, Checkpoint, Loss, Running, RunningChange, Start, Stop, loss};
 
@@ -78,6 +79,8 @@ struct Scenario {
     names: BTreeMap<String, u64>,
     seq: u64,
     transfers: BTreeMap<u64, String>,
+    /// Ids of requests.
+    requests: BTreeMap<String, u64>,
     frames: Vec<Vec<u8>>,
     expected: Vec<String>,
 }
@@ -122,6 +125,29 @@ impl Scenario {
             }
             "enter" => self.enter(at, &line),
             "exit" => self.exit(at, &line),
+            "start_request" | "mark" => {
+                let body = OpAt {
+                    call: self.requests[line.words[2]],
+                    src_pos: line.number("tail"),
+                    dst_pos: line.number("seq") + line.number("head"),
+                    src_off: line.low("toff"),
+                    src_head: line.low("shead"),
+                    what: if verb == "mark" { op_at::MARK } else { op_at::START },
+                    pad: 0,
+                };
+                self.say(kind::OP_AT, at, 0, &body);
+            }
+            "notify" => {
+                let call = line.keys.get("r").map_or(0, |name| self.requests[*name]);
+                let flags = line.flags(&[
+                    ("copied", notify_flag::COPIED | notify_flag::CLAIMS),
+                    ("sent", notify_flag::CLAIMS),
+                ]);
+                let sock = self.id(line.words[2]);
+                let body =
+                    Notify { sock, call, first: line.low("first"), last: line.low("last"), flags, pad: 0 };
+                self.say(kind::NOTIFY, at, 0, &body);
+            }
             "sock" => {
                 let (family, proto) = one_of(
                     line.words[3],
@@ -329,6 +355,7 @@ impl Scenario {
                     ("loopback", head_flag::LOOPBACK),
                     ("again", head_flag::AGAIN),
                     ("at_free", head_flag::AT_FREE),
+                    ("user", head_flag::USER),
                 ];
                 let (sock, seq, flags) =
                     (self.id(line.words[3]), seq.try_into().unwrap(), line.flags(&known));
@@ -336,7 +363,8 @@ impl Scenario {
             }
             "extent" => {
                 let (off, len) = range(line.words[3]);
-                self.say(kind::EXTENT, at, 0, &Extent { head, ino: line.number("ino"), off, dev: 1, len });
+                let (ino, dev) = (line.number("ino"), u32::from(line.number("ino") != 0));
+                self.say(kind::EXTENT, at, 0, &Extent { head, ino, off, dev, len });
             }
             "len" => {
                 let (sock, len) = (self.id(line.words[3]), line.low_word(4));
@@ -351,6 +379,7 @@ impl Scenario {
                     ("dropped", free_flag::DROPPED),
                     ("reused", free_flag::REUSED),
                     ("moved", free_flag::MOVED),
+                    ("replaced", free_flag::REPLACED),
                 ];
                 let una = if line.keys.contains_key("una") { free_flag::UNA } else { 0 };
                 let flags = line.flags(&known) | una;
@@ -374,20 +403,46 @@ impl Scenario {
             ("nosg", op_flag::NO_SG.into()),
         ]);
         let watch = line.flags(&[("mapped", watch::MAPPED), ("busy", watch::BUSY), ("below", watch::BELOW)]);
-        let op =
-            one_of(line.words[3], &[("sendfile", op::SENDFILE), ("splice", op::SPLICE), ("tee", op::TEE)]);
+        let op = one_of(
+            line.words[3],
+            &[
+                ("sendfile", op::SENDFILE),
+                ("splice", op::SPLICE),
+                ("tee", op::TEE),
+                ("vmsplice", op::VMSPLICE),
+                ("msg_zerocopy", op::MSG_ZEROCOPY),
+                ("uring_splice", op::URING_SPLICE),
+                ("uring_send_zc", op::URING_SEND_ZC),
+            ],
+        );
+        if let Some(name) = line.keys.get("r") {
+            self.requests.insert((*name).into(), self.seq + 1);
+        }
+        let more =
+            line.flags(&[("queued", op_more::QUEUED.into()), ("not_asked", op_more::NOT_ASKED.into())]);
+        let request = if line.keys.contains_key("r") { op_more::REQUEST } else { 0 };
         let mut body = OpEnter {
             op,
             count: line.number("count"),
             comm: *b"scenario\0\0\0\0\0\0\0\0",
             generation: line.low("gen"),
             watch,
+            zckey: line.low("zckey"),
+            more: u8::try_from(more).unwrap() | request,
             ..OpEnter::default()
         };
         match line.words[4] {
             "file" => {
                 (body.src_kind, body.dev, body.ino, body.src_pos) =
                     (end::FILE, 1, line.number("ino"), line.number("off"))
+            }
+            "memory" => {
+                (body.src_kind, body.src_pos, body.addr) =
+                    (end::MEMORY, line.number("off"), line.number("off"));
+                (body.memory, body.segments) = (memory::ANONYMOUS, 1);
+                if line.keys.contains_key("ino") {
+                    (body.memory, body.dev, body.ino) = (memory::SHARED, 1, line.number("ino"));
+                }
             }
             pipe => {
                 (body.src_kind, body.src) = (end::PIPE, self.id(pipe));
@@ -415,7 +470,16 @@ impl Scenario {
         let task = self.id(line.words[2]);
         let dst_pos = line.number("seq") + line.number("head");
         let (src_pos, src_off, src_head) = (line.number("tail"), line.low("toff"), line.low("shead"));
-        let body = OpExit { ret: line.words[3].parse().unwrap(), src_pos, dst_pos, src_off, src_head };
+        let body = OpExit {
+            ret: line.words[3].parse().unwrap(),
+            src_pos,
+            dst_pos,
+            src_off,
+            src_head,
+            call: line.keys.get("r").map_or(0, |name| self.requests[*name]),
+            zckey: line.low("zckey"),
+            flags: line.flags(&[("notifies", op_exit::NOTIFIES)]),
+        };
         self.say(kind::OP_EXIT, at, task, &body);
     }
 
@@ -433,13 +497,17 @@ impl Scenario {
             "gap" => time(t.gap_ns()),
             "exposure" => time(t.exposure_ns()),
             "retransmits" => t.retransmits.to_string(),
-            "zero_copy" => t.zero_copy.to_string(),
+            "zero_copy" => t.copied.is_none().to_string(),
+            "copied" => t.copied.map_or("-", |by| text::copied(by).0).into(),
+            "notify" => time(t.notify_ns),
+            "api" => text::api(t.api).into(),
             "verdict" => text::verdict(t.verdict).into(),
             "content" => t.content.map_or("-", text::content).into(),
             "rules" => t.rules.join(","),
             "why" => t.reasons.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join(","),
             "path" => {
-                t.file.path.as_deref().map_or_else(|| "-".into(), |p| String::from_utf8_lossy(p).into_owned())
+                let path = t.file.as_ref().and_then(|f| f.path.as_deref());
+                path.map_or_else(|| "-".into(), |p| String::from_utf8_lossy(p).into_owned())
             }
             _ => "?".into(),
         };

@@ -11,7 +11,10 @@ use zctrace_common::{
     kernel::{HeadFree, Pipe, SockEnd, family, free_flag, head_flag, kind, pipe_why, proto, sock_end, when},
 };
 
-use super::receive::{TOO_LONG, container, grown};
+use super::{
+    notify,
+    receive::{TOO_LONG, container, grown},
+};
 use crate::{
     content, emit,
     globals::{cfg_get, off},
@@ -132,6 +135,9 @@ fn head(ptr: u64) {
     if len == 0 {
         flags |= free_flag::MOVED;
     }
+    if ent.page != 0 && ent.tcp == 0 && skb::first_page(ptr, ent.end) != ent.page {
+        flags |= free_flag::REPLACED;
+    }
     // If the receive side merged it into a neighbour, that neighbour holds its bytes: say so first.
     // tcp_ofo_queue() may have merged what came out of order once more.
     let mut into = ent.merge;
@@ -218,6 +224,9 @@ fn sock(ptr: u64) {
 pub fn zct_consume_skb(ctx: RawTracePointContext) -> i32 {
     if emit::gate(gate::UNIX) {
         unix(ctx.arg(0));
+    }
+    if emit::gate(gate::MEMORY) {
+        notify::taken(ctx.arg(0));
     }
     0
 }

@@ -5,6 +5,7 @@ mod calibrate;
 mod change;
 mod content;
 mod free;
+mod notify;
 mod process;
 mod receive;
 mod socket;

@@ -1,12 +1,13 @@
-//! `io_uring:io_uring_submit_req` and `io_uring_complete`: requests that change watched files.
+//! `io_uring:io_uring_submit_req`, `io_uring_queue_async_work` and `io_uring_complete`: requests that
+//! lend, and requests that change watched files.
 //!
 //! A request may run in another task than the one that submitted it, so it is followed by its
 //! `struct io_kiocb`, which is used again only when it is over.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use zctrace_common::{
-    counter,
-    kernel::{change, change_flag},
+    counter::{self, gate},
+    kernel::{Notify, change, change_flag, kind, notify_flag, op, op_exit, op_more},
     layout::MISSING,
 };
 
@@ -16,7 +17,9 @@ use crate::{
     emit,
     globals::off,
     kread,
-    maps::{ChangeEnt, URING},
+    lend::{self, Call},
+    maps::{ChangeEnt, NOTIFS, REQUESTS, URING},
+    memory::Buffers,
     watch::{self, Watched},
 };
 
@@ -29,6 +32,8 @@ mod opcode {
     pub const WRITE: u8 = 23;
     pub const OPENAT2: u8 = 28;
     pub const SPLICE: u8 = 30;
+    pub const SEND_ZC: u8 = 47;
+    pub const SENDMSG_ZC: u8 = 48;
     pub const FTRUNCATE: u8 = 55;
     pub const WRITEV_FIXED: u8 = 61;
 }
@@ -40,6 +45,11 @@ fn changes(op: u8) -> bool {
         op,
         WRITEV | WRITE_FIXED | WRITE | WRITEV_FIXED | FALLOCATE | FTRUNCATE | SPLICE | OPENAT | OPENAT2
     )
+}
+
+#[inline(always)]
+fn lends(op: u8) -> bool {
+    matches!(op, opcode::SPLICE | opcode::SEND_ZC | opcode::SENDMSG_ZC)
 }
 
 /// It makes the descriptor of the file that it may change.
@@ -86,7 +96,13 @@ fn at(t: &Watched, what: u8, off: u64, len: u64) -> Option<Plan> {
 fn file_of(req: u64) -> u64 {
     const FIXED_FILE: u32 = 1;
     let fd = u64::from(kread::get::<u32>(req, off!(uring_fd)));
-    if kread::get::<u32>(req, off!(uring_flags)) & FIXED_FILE == 0 {
+    numbered(req, fd, kread::get::<u32>(req, off!(uring_flags)) & FIXED_FILE != 0)
+}
+
+/// The file of this number; with `fixed`, of those registered with the ring.
+#[inline(always)]
+fn numbered(req: u64, fd: u64, fixed: bool) -> u64 {
+    if !fixed {
         return kread::file_of(kread::task(), fd);
     }
     let ctx: u64 = kread::get(req, off!(uring_ctx));
@@ -99,6 +115,110 @@ fn file_of(req: u64) -> u64 {
     kread::get::<u64>(node, off!(uring_node_file)) & !7
 }
 
+/// It is submitted, and may run at once, later, or in another task.
+#[inline(never)]
+fn lend(req: u64, op: u8) -> u64 {
+    const SPLICE_F_NONBLOCK: u32 = 2;
+    const SPLICE_F_FD_IN_FIXED: u32 = 1 << 31;
+    const FIXED_BUF: u16 = 4;
+    if let Some(old) = unsafe { REQUESTS.get(&req) } {
+        // It ended without a completion, which nobody wanted to hear of if it did all that it was to.
+        let old = *old;
+        let _ = REQUESTS.remove(&req);
+        lend::leave(&old, old.count as i64, 0);
+    }
+    let ctx: u64 = kread::get(req, off!(uring_ctx));
+    let behind = kread::opt::<u64>(ctx, off!(uring_chain)).unwrap_or_default() != 0;
+    let mut call = Call {
+        req,
+        src: 0,
+        pos: 0,
+        dst: file_of(req),
+        count: 0,
+        notif: 0,
+        segments: 1,
+        op: op::URING_SPLICE,
+        more: op_more::REQUEST,
+        nonblock: 0,
+    };
+    if op == opcode::SPLICE {
+        let flags: u32 = kread::get(req, off!(uring_splice_flags));
+        let fd: u32 = kread::get(req, off!(uring_splice_fd));
+        call.src = numbered(req, u64::from(fd), flags & SPLICE_F_FD_IN_FIXED != 0);
+        call.pos = kread::get(req, off!(uring_splice_off_in));
+        if call.pos == ALL {
+            call.pos = kread::get(call.src, off!(file_pos));
+        }
+        call.count = kread::get(req, off!(uring_splice_len));
+        call.nonblock = u8::from(flags & SPLICE_F_NONBLOCK != 0);
+        // It always runs in a worker.
+        call.more |= op_more::QUEUED;
+    } else {
+        let at: u64 = kread::get(req, off!(uring_send_buf));
+        let buffers = if op == opcode::SEND_ZC {
+            call.op = op::URING_SEND_ZC;
+            Buffers::one(at, u64::from(kread::get::<u32>(req, off!(uring_send_len))))
+        } else {
+            call.op = op::URING_SENDMSG_ZC;
+            Buffers::of_message(at)
+        };
+        if kread::get::<u16>(req, off!(uring_send_flags)) & FIXED_BUF != 0 {
+            call.more |= op_more::REGISTERED;
+        }
+        (call.pos, call.count, call.segments) = (buffers.addr, buffers.total, buffers.count as u16);
+        call.notif = kread::get(req, off!(uring_send_notif));
+        if behind {
+            call.more |= op_more::QUEUED;
+        }
+    }
+    lend::enter(&call);
+    0
+}
+
+/// A request starts to run: what its ends stand at now is where it begins.
+#[inline(always)]
+fn starts(req: u64) {
+    if let Some(ent) = REQUESTS.get_ptr_mut(&req) {
+        lend::start(unsafe { &mut *ent });
+    }
+}
+
+/// Handed to a worker, once all that it waits for is over.
+#[raw_tracepoint(tracepoint = "io_uring_queue_async_work")]
+pub fn zct_uring_async(ctx: RawTracePointContext) -> i32 {
+    if emit::gate(gate::URING) {
+        starts(ctx.arg(0));
+    }
+    0
+}
+
+/// A completion is posted: of a request that lends, or of a notification.
+#[inline(never)]
+fn lent(req: u64) -> u64 {
+    const CQE_F_MORE: u32 = 2;
+    const NOTIF_USAGE_ZC_COPIED: u32 = 1 << 31;
+    let flags: u32 = kread::get(req, off!(uring_cqe_flags));
+    let res: u32 = kread::get(req, off!(uring_res));
+    if let Some(ent) = unsafe { REQUESTS.get(&req) } {
+        let ent = *ent;
+        let _ = REQUESTS.remove(&req);
+        lend::leave(&ent, i64::from(res as i32), if flags & CQE_F_MORE != 0 { op_exit::NOTIFIES } else { 0 });
+    } else if let Some(ent) = unsafe { NOTIFS.get(&req) } {
+        let ent = *ent;
+        let _ = NOTIFS.remove(&req);
+        let mut flags = 0;
+        if res & NOTIF_USAGE_ZC_COPIED != 0 {
+            flags |= notify_flag::COPIED | notify_flag::CLAIMS;
+        }
+        emit::emit(kind::NOTIFY, Notify { sock: ent.sock, call: ent.call, first: 0, last: 0, flags, pad: 0 });
+    }
+    let next: u64 = kread::opt(req, off!(uring_link)).unwrap_or_default();
+    if next != 0 {
+        starts(next);
+    }
+    0
+}
+
 /// Also while no file is watched: an open that truncates may run long after it was submitted.
 #[raw_tracepoint(tracepoint = "io_uring_submit_req")]
 pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
@@ -109,6 +229,9 @@ pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
         let _ = URING.remove(&req);
     }
     let op: u8 = kread::get(req, off!(uring_opcode));
+    if lends(op) {
+        lend(req, op);
+    }
     if !changes(op) {
         return 0;
     }
@@ -132,7 +255,13 @@ pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
 pub fn zct_uring_complete(ctx: RawTracePointContext) -> i32 {
     let req: u64 = ctx.arg(1);
     let op: u8 = kread::get(req, off!(uring_opcode));
-    if req == 0 || !changes(op) {
+    if req == 0 {
+        return 0;
+    }
+    if emit::gate(gate::URING) {
+        lent(req);
+    }
+    if !changes(op) {
         return 0;
     }
     let ret = i64::from(kread::get::<i32>(req, off!(uring_res)));

@@ -2,7 +2,7 @@
 
 use zctrace_common::call::{
     COPY_RANGE, CREAT, FALLOCATE, FCNTL, FTRUNCATE, IO_SUBMIT, IOCTL, MMAP, OPEN, OPENAT, OPENAT2, PWRITE,
-    PWRITEV, READ, SENDFILE, SPLICE, TEE, TRUNCATE, WRITE, WRITEV,
+    PWRITEV, READ, SENDFILE, SENDMSG, SENDTO, SPLICE, TEE, TRUNCATE, VMSPLICE, WRITE, WRITEV,
 };
 
 /// `(number, class)` of this architecture.
@@ -30,6 +30,9 @@ pub(super) fn native() -> Vec<(libc::c_long, u8)> {
         (libc::SYS_openat2, OPENAT2),
         (libc::SYS_mmap, MMAP),
         (libc::SYS_io_submit, IO_SUBMIT),
+        (libc::SYS_vmsplice, VMSPLICE),
+        (libc::SYS_sendto, SENDTO),
+        (libc::SYS_sendmsg, SENDMSG),
     ];
     // Later architectures have only the `at` variants.
     #[cfg(target_arch = "x86_64")]

@@ -50,6 +50,8 @@ pub fn resolve(btf: &Btf) -> Result<Resolved, LayoutError> {
     layout.i_clear = btf.enumerator("I_CLEAR").unwrap_or(1 << 6);
     layout.pg_uptodate =
         btf.enumerator("PG_uptodate").ok_or_else(|| LayoutError("enum pageflags PG_uptodate".into()))?;
+    layout.sock_zerocopy =
+        btf.enumerator("SOCK_ZEROCOPY").ok_or_else(|| LayoutError("enum sock_flags SOCK_ZEROCOPY".into()))?;
     registers(btf, &mut layout)?;
     Ok(Resolved { layout, missing })
 }

@@ -107,6 +107,8 @@ programs! {
     "zct_removed" "filemap" "mm_filemap_delete_from_page_cache" Watches false "pages that leave the page cache while lent" / "stale data that goes out is not called out";
     "zct_uring_complete" "io_uring" "io_uring_complete" Watches false "writes through io_uring" / "a write through io_uring may be missed";
     "zct_uring_submit" "io_uring" "io_uring_submit_req" Watches false "when a write through io_uring begins" / "a write through io_uring may be missed";
+    "zct_uring_async" "io_uring" "io_uring_queue_async_work" Adds false "when a splice through io_uring starts" / "a splice through io_uring is unknown";
+    "zct_sk_error" "sock" "inet_sk_error_report" Adds false "notifications of MSG_ZEROCOPY" / "no notification times";
     "zct_fork" "sched" "sched_process_fork" Adds false "--follow" / "children are not followed";
     "zct_exit" "sched" "sched_process_exit" Adds false "a pid that was reused is not traced" / "a reused pid is traced too";
     "zct_sys_exit" "raw_syscalls" "sys_exit" Learns true "return; what left a pipe" / "nothing can be traced";

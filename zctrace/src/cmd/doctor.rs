@@ -135,9 +135,9 @@ fn text(report: &Report) -> String {
     }
     let _ = writeln!(
         out,
-        "\nNot traced in this version: sends through io_uring, MSG_ZEROCOPY, vmsplice, and by the kernel itself. Stores\n\
-         through a writable shared mapping that make no event are seen with --fingerprint only; without it the\n\
-         verdict is `unknown`."
+        "\nNot traced in this version: sends by the kernel itself (nfsd), and sendmmsg with MSG_ZEROCOPY. Stores\n\
+         through a writable shared mapping that make no event are seen with --fingerprint only, and stores to\n\
+         other memory not at all: without evidence the verdict is `unknown`."
     );
     out
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 use zctrace_common::config::{Config, fingerprint, flag};
 use zctrace_common::kernel::op;
 
@@ -60,7 +61,8 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
         words.push(format!("cgroup={}", path.display()));
     }
     for api in &filters.api {
-        words.push(format!("api={api:?}").to_lowercase());
+        let name = api.to_possible_value().map(|v| v.get_name().to_owned());
+        words.push(format!("api={}", name.unwrap_or_default()));
     }
     let mut shown = Shown {
         peer: filters.peer.map(|ip| ip.to_canonical()),
@@ -97,6 +99,11 @@ fn ops(apis: &[ApiName]) -> u32 {
     let bit = |api: &ApiName| match api {
         ApiName::Sendfile => 1 << op::SENDFILE,
         ApiName::Splice => 1 << op::SPLICE,
+        ApiName::Vmsplice => 1 << op::VMSPLICE,
+        ApiName::MsgZerocopy => 1 << op::MSG_ZEROCOPY,
+        ApiName::IoUringSplice => 1 << op::URING_SPLICE,
+        ApiName::IoUringSendZc => 1 << op::URING_SEND_ZC,
+        ApiName::IoUringSendmsgZc => 1 << op::URING_SENDMSG_ZC,
     };
     if apis.is_empty() { u32::MAX } else { apis.iter().map(bit).fold(0, |a, b| a | b) }
 }

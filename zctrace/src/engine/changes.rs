@@ -17,8 +17,8 @@ use super::ops::trimmed;
 use super::prints::{Changed, Known};
 use super::rules::Hurt;
 use crate::model::{
-    Fact, FileId, FileRef, Hit, Mode, Mutation, MutationId, MutationKind, Phase, Reason, SeenBy, Transfer,
-    TransferId,
+    Fact, FileId, FileRef, Hit, Mode, Mutation, MutationId, MutationKind, Phase, Reason, SeenBy, Source,
+    Transfer, TransferId,
 };
 
 /// How long a transfer waits for the end of a call that may have changed it, nanoseconds.
@@ -51,7 +51,7 @@ impl Running {
     fn may_hit(&self, t: &Transfer, until: u64) -> bool {
         self.begin < until
             && self.gone.is_none_or(|gone| gone > t.submit_ns)
-            && self.file.is_none_or(|f| f == t.file.id)
+            && t.file.as_ref().is_some_and(|own| self.file.is_none_or(|f| f == own.id))
     }
 
     /// An `open()` that still has not returned waits for something else than a truncation.
@@ -131,11 +131,11 @@ impl Done {
     }
 }
 
-/// What is known of one lent file.
+/// What is known of one lent file, or of a process's memory.
 #[derive(Debug)]
 struct Log {
     /// As its last transfer knew it.
-    file: FileRef,
+    file: Option<FileRef>,
     /// Transfers that have not been stated, by their submit: offset and bytes asked for.
     lent: BTreeMap<(u64, TransferId), (u64, u64)>,
     /// Changes that may have hit one of them.
@@ -152,9 +152,9 @@ pub(super) struct Changes {
     running: BTreeMap<u64, Running>,
     /// Calls that named their file by a path and are over, since the last checkpoint.
     named: Vec<(u64, Running)>,
-    files: HashMap<FileId, Log>,
+    files: HashMap<Source, Log>,
     /// Those that can hit nothing more.
-    over: Vec<(FileRef, Done)>,
+    over: Vec<(Option<FileRef>, Done)>,
     mutations: u64,
     /// The kernel half states changes at all.
     pub(super) watching: bool,
@@ -198,7 +198,7 @@ impl Changes {
 
     /// The transfer lends bytes of the file from now on.
     pub(super) fn lent(&mut self, t: &Transfer) {
-        let log = self.files.entry(t.file.id).or_insert_with(|| Log {
+        let log = self.files.entry(t.source()).or_insert_with(|| Log {
             file: t.file.clone(),
             lent: BTreeMap::new(),
             done: Vec::new(),
@@ -295,7 +295,7 @@ impl Changes {
 
     fn done(&mut self, file: FileId, done: Done) {
         // Elsewhere, no window can contain it; but it may account for what happened to a folio.
-        if let Some(log) = self.files.get_mut(&file)
+        if let Some(log) = self.files.get_mut(&Source::File(file))
             && (done.uring
                 || done.begin == 0
                 || log.lent.values().any(|(off, len)| done.overlaps(*off, *len)))
@@ -309,7 +309,7 @@ impl Changes {
     }
 
     pub(super) fn mapped(&mut self, at: u64, m: &Mapped) {
-        if let Some(log) = self.files.get_mut(&id(m.dev, m.ino, m.generation)) {
+        if let Some(log) = self.files.get_mut(&Source::File(id(m.dev, m.ino, m.generation))) {
             log.mapped.push(at);
         }
     }
@@ -365,7 +365,7 @@ impl Changes {
         if self.running.values().any(|r| r.may_hit(t, until) && !r.hangs(now)) {
             t.reasons.push(Reason::ChangeRunning);
         }
-        let Some(log) = self.files.get_mut(&t.file.id) else {
+        let Some(log) = self.files.get_mut(&t.source()) else {
             return judged;
         };
         if log.mapped.iter().any(|at| (entered..until).contains(at)) {
@@ -404,7 +404,7 @@ impl Changes {
     /// Notes in the transfer changes that only its content shows. Another transfer of the same bytes may
     /// have shown them already.
     pub(super) fn found(&mut self, t: &mut Transfer, kind: MutationKind, changed: &[Changed]) -> Vec<Hurt> {
-        let Some(log) = self.files.get_mut(&t.file.id) else {
+        let Some(log) = self.files.get_mut(&t.source()) else {
             return Vec::new();
         };
         let mut hurts = Vec::new();
@@ -446,7 +446,7 @@ impl Changes {
 
     /// The transfer was stated, or never was one. `entered`: the submit, as it was when it was lent.
     pub(super) fn stated(&mut self, t: &Transfer, entered: u64) {
-        let Some(log) = self.files.get_mut(&t.file.id) else {
+        let Some(log) = self.files.get_mut(&t.source()) else {
             return;
         };
         log.lent.remove(&(entered, t.id));
@@ -460,7 +460,7 @@ impl Changes {
             }
         }
         if log.lent.is_empty() {
-            self.files.remove(&t.file.id);
+            self.files.remove(&t.source());
         }
     }
 
@@ -502,7 +502,7 @@ fn explained(done: &mut [Done]) -> BTreeSet<usize> {
     found
 }
 
-fn state(done: Done, file: FileRef, out: &mut Vec<Fact>) {
+fn state(done: Done, file: Option<FileRef>, out: &mut Vec<Fact>) {
     let Some(id) = done.id else {
         return;
     };

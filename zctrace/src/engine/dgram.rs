@@ -4,17 +4,20 @@
 //! Calls that send the same bytes at once cannot be told apart: their holds end together, when all
 //! packets that any of them may own are gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use zctrace_common::kernel::{Print, when};
+use zctrace_common::kernel::{Print, head_flag, when};
 
-use super::ledger::{Close, Ledger};
+use super::HeadState;
+use super::ledger::{Close, Ledger, Told};
 use super::prints::{self, Piece};
 use super::witness::Clue;
-use crate::model::{Reason, ReleasedBy, TransferId};
+use crate::model::{Copied, Reason, ReleasedBy, TransferId};
 
 /// A file, as frags show it.
 pub(super) type File = (u32, u64);
+/// Memory that is no file's: frags show how much of it, not what.
+pub(super) const MEMORY: File = (0, 0);
 
 #[derive(Debug)]
 struct Hold {
@@ -35,11 +38,14 @@ struct Hold {
     to: u64,
     /// Bytes that were looked at when they were let go of.
     seen: u64,
+    /// A notification will say that it is over: packets may have been copied, or none been seen.
+    awaits: bool,
+    told: Option<u64>,
 }
 
 impl Hold {
     fn is_done(&self) -> bool {
-        !self.in_call && self.unsent.is_empty() && self.heads.is_empty()
+        !self.in_call && !self.awaits && self.unsent.is_empty() && self.heads.is_empty()
     }
 }
 
@@ -75,6 +81,8 @@ pub(super) struct Dgram {
     /// Members of groups that have more than one.
     groups: BTreeMap<u64, Vec<u64>>,
     by_head: BTreeMap<u64, Vec<u64>>,
+    /// Transfers that will be told, and their holds.
+    awaiting: BTreeMap<TransferId, Vec<u64>>,
     next: u64,
     strays: Vec<Stray>,
     freed_strays: BTreeMap<u64, Close>,
@@ -154,6 +162,8 @@ impl Dgram {
             last: None,
             to: s.range.1,
             seen: 0,
+            awaits: false,
+            told: None,
         };
         self.holds.insert(handle, hold);
         self.waiting.insert((s.file, handle));
@@ -245,15 +255,22 @@ impl Dgram {
         let Some(hold) = self.holds.get_mut(&handle) else {
             return false;
         };
-        if hold.file != s.file {
+        // Which memory a packet holds it does not show; a private mapping holds pages of its file.
+        let any = hold.file == MEMORY;
+        if hold.file != s.file && !any {
             return false;
         }
         // Packets show the bytes of a call in order: what lies further on is somebody else's.
         let mut taken = Vec::new();
         for (a, b) in rest.iter() {
-            if let Some((next, _)) = hold.unsent.first().copied()
-                && (*a..*b).contains(&next)
-            {
+            let Some((next, _)) = hold.unsent.first().copied() else {
+                break;
+            };
+            if any {
+                let got = cut(&mut hold.unsent, next, next.saturating_add(b - a));
+                let len: u64 = got.iter().map(|(a, b)| b - a).sum();
+                taken.push((*a, a.saturating_add(len)));
+            } else if (*a..*b).contains(&next) {
                 taken.extend(cut(&mut hold.unsent, next, *b));
             }
         }
@@ -288,13 +305,15 @@ impl Dgram {
     ) {
         let stray = Stray { head, file, start, end, xmit };
         let mut rest = vec![(start, end)];
-        let mut next = 0;
-        while let Some((_, handle)) = self.waiting.range((file, next)..=(file, u64::MAX)).next().copied() {
-            self.claim(handle, stray, &mut rest, ledger);
-            if rest.is_empty() {
-                return;
+        for of in [file, MEMORY] {
+            let mut next = 0;
+            while let Some((_, handle)) = self.waiting.range((of, next)..=(of, u64::MAX)).next().copied() {
+                self.claim(handle, stray, &mut rest, ledger);
+                if rest.is_empty() {
+                    return;
+                }
+                next = handle + 1;
             }
-            next = handle + 1;
         }
         if self.movers > 0 && self.strays.len() < STRAYS {
             self.strays.extend(rest.into_iter().map(|(start, end)| Stray { start, end, ..stray }));
@@ -324,7 +343,50 @@ impl Dgram {
         }
     }
 
-    pub(super) fn free(&mut self, head: u64, close: Close, ledger: &mut Ledger) {
+    /// The calls of this transfer will be told when its memory is free.
+    pub(super) fn awaits(&mut self, id: TransferId, handles: impl Iterator<Item = u64>) {
+        let all: Vec<u64> = handles.collect();
+        for handle in &all {
+            if let Some(hold) = self.holds.get_mut(handle) {
+                hold.awaits = true;
+            }
+        }
+        self.awaiting.insert(id, all);
+    }
+
+    /// They are told. Whatever no packet has shown was copied, and so was what a receiver on this machine
+    /// has; of other packets it is seen when they are freed.
+    pub(super) fn told(
+        &mut self,
+        id: TransferId,
+        told: Told,
+        heads: &HashMap<u64, HeadState>,
+        ledger: &mut Ledger,
+    ) {
+        for handle in self.awaiting.remove(&id).unwrap_or_default() {
+            let Some(hold) = self.holds.get_mut(&handle) else {
+                continue;
+            };
+            let local = |head: &u64| heads.get(head).is_some_and(|h| h.flags & head_flag::LOOPBACK != 0);
+            let copied = told.copied == Some(true) || hold.heads.iter().any(local);
+            hold.heads.retain(|head| !local(head));
+            hold.unsent.clear();
+            hold.awaits = false;
+            hold.told = Some(told.at);
+            let by = if copied { ReleasedBy::Copied } else { ReleasedBy::TxComplete };
+            if copied || hold.last.is_none() {
+                hold.last = Some(Close { at: told.at, by });
+            }
+            self.waiting.remove(&(hold.file, handle));
+            if copied && let Some(t) = ledger.get(id) {
+                t.copied.get_or_insert(Copied::Loopback);
+            }
+            self.check(handle, ledger);
+        }
+    }
+
+    /// `replaced`: its frags were copies by then.
+    pub(super) fn free(&mut self, head: u64, close: Close, replaced: bool, ledger: &mut Ledger) {
         if self.movers > 0 && self.strays.iter().any(|s| s.head == head) {
             self.freed_strays.insert(head, close);
         }
@@ -332,7 +394,9 @@ impl Dgram {
             if let Some(hold) = self.holds.get_mut(&handle) {
                 ledger.touch(hold.id);
                 hold.heads.remove(&head);
-                hold.last = hold.last.max(Some(close));
+                // When they were replaced, the notification came.
+                let told = hold.told.filter(|_| replaced);
+                hold.last = hold.last.max(Some(Close { at: told.unwrap_or(close.at), ..close }));
             }
             self.check(handle, ledger);
         }
@@ -341,6 +405,7 @@ impl Dgram {
     /// The socket is gone: what no packet has shown never will be.
     pub(super) fn close(&mut self, at: u64, ledger: &mut Ledger) {
         self.ended = true;
+        self.awaiting.clear();
         let close = Close { at, by: ReleasedBy::Close };
         let heads: Vec<u64> = self.by_head.keys().copied().collect();
         let handles: Vec<u64> = self.holds.keys().copied().collect();
@@ -357,6 +422,7 @@ impl Dgram {
                     }
                 }
                 hold.unsent.clear();
+                hold.awaits = false;
                 self.waiting.remove(&(hold.file, handle));
             }
             self.check(handle, ledger);

@@ -13,7 +13,19 @@ use super::names::Names;
 use super::prints::{Piece, Prints};
 use super::verdict;
 use super::witness::{Clue, Witness};
-use crate::model::{Fact, Reason, ReleasedBy, Transfer, TransferId};
+use crate::model::{Copied, Fact, Reason, ReleasedBy, Transfer, TransferId};
+
+/// A packet frees its head after it has told the application, a few instructions later; unless it is held
+/// up in between. What is freed later than that is another matter, nanoseconds.
+pub(super) const SAME_FREE_NS: u64 = 1_000_000;
+
+/// What a notification says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) at: u64,
+    /// Whether the kernel copied, if it says so.
+    pub(super) copied: Option<bool>,
+}
 
 /// The end of one hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,11 +51,25 @@ struct Open {
     last: Option<Close>,
     /// Calls that handed its pages on returned then: only now are they known to be elsewhere.
     not_before: Option<u64>,
+    /// A notification is to come: until then it is not stated.
+    awaits: bool,
+    /// Where its bytes are is not known exactly: its release may be that of others.
+    wide: bool,
     free_missed: bool,
     last_retransmit: Option<u64>,
     /// Changes from then on are none to this transfer.
     until: u64,
     prints: Prints,
+}
+
+impl Open {
+    /// When the last hold ended.
+    fn release(&self) -> Option<u64> {
+        let release = self.last.map(|c| c.at).max(self.not_before)?;
+        // skb_release_data() tells, and then lets go.
+        let told = self.t.notify_ns.filter(|at| release > *at && release - at < SAME_FREE_NS);
+        Some(told.unwrap_or(release))
+    }
 }
 
 /// Every transfer that has not been stated yet.
@@ -88,6 +114,8 @@ impl Ledger {
             holds: 0,
             last: None,
             not_before: None,
+            awaits: false,
+            wide: false,
             free_missed: false,
             last_retransmit: None,
             until: u64::MAX,
@@ -162,7 +190,7 @@ impl Ledger {
     /// on a stacked file system shows the one below.
     pub(super) fn print(&mut self, id: TransferId, piece: Piece, file: File) {
         if let Some(o) = self.find(id) {
-            let own = (o.t.file.id.dev, o.t.file.id.ino) == file;
+            let own = o.t.file.as_ref().map_or((0, 0), |f| (f.id.dev, f.id.ino)) == file;
             o.prints.add(Piece { sum: piece.sum.filter(|_| own), ..piece });
         }
     }
@@ -182,6 +210,35 @@ impl Ledger {
         self.moved_on(id, at);
     }
 
+    /// The application will be told when its memory is free.
+    pub(super) fn awaits(&mut self, id: TransferId) {
+        if let Some(o) = self.find(id) {
+            o.awaits = true;
+        }
+    }
+
+    /// It has been told, or never will be.
+    pub(super) fn told(&mut self, id: TransferId, told: Option<Told>) {
+        if let Some(o) = self.find(id) {
+            o.awaits = false;
+            if let Some(told) = told {
+                o.t.notify_ns = Some(told.at);
+                o.t.notify_copied = told.copied;
+                if told.copied == Some(true) {
+                    o.t.copied.get_or_insert(Copied::Notified);
+                }
+            }
+        }
+        self.settle(id);
+    }
+
+    /// Its bytes are somewhere in a range that others share.
+    pub(super) fn is_wide(&mut self, id: TransferId) {
+        if let Some(o) = self.find(id) {
+            o.wide = true;
+        }
+    }
+
     /// A call that moved it on returned.
     pub(super) fn moved_on(&mut self, id: TransferId, at: u64) {
         if let Some(o) = self.find(id) {
@@ -191,15 +248,15 @@ impl Ledger {
 
     /// Ends the transfer if nothing holds it any more.
     pub(super) fn settle(&mut self, id: TransferId) {
-        let over = self.open.get(&id).is_some_and(|o| o.returned && o.holds == 0);
+        let over = self.open.get(&id).is_some_and(|o| o.returned && o.holds == 0 && !o.awaits);
         if !over {
             return;
         }
         if let Some(mut o) = self.open.remove(&id) {
-            let release = o.last.map(|c| c.at).max(o.not_before);
+            let release = o.release();
             o.t.release_ns = release;
             o.t.released_by = release.map(|_| o.last.map_or(ReleasedBy::PipeDrained, |c| c.by));
-            let at = release.max(o.t.return_ns).unwrap_or(o.t.submit_ns);
+            let at = release.max(o.t.return_ns).max(o.t.notify_ns).unwrap_or(o.t.submit_ns);
             o.until = release.unwrap_or(at);
             self.pending.insert((at, id), o);
         }
@@ -263,6 +320,10 @@ impl Ledger {
         names: &Names,
         out: &mut Vec<Fact>,
     ) {
+        // Nobody was told, and nothing is lent.
+        let silent: Vec<TransferId> =
+            self.open.values().filter(|o| o.awaits && o.holds == 0 && o.returned).map(|o| o.t.id).collect();
+        silent.into_iter().for_each(|id| self.told(id, None));
         for (_, mut o) in std::mem::take(&mut self.pending) {
             if cut {
                 doubt(&mut o.t, Reason::RecordingCut);
@@ -293,7 +354,8 @@ fn doubt(t: &mut Transfer, reason: Reason) {
 fn state(mut o: Open, at: u64, changes: &mut Changes, names: &Names, out: &mut Vec<Fact>) {
     o.t.cgroup = names.cgroup_of(o.cgroup);
     let entered = o.t.submit_ns;
-    verdict::conclude(&mut o.t, o.until, o.last_retransmit, &o.prints, at, changes);
+    let ends = verdict::Ends { until: o.until, last_retransmit: o.last_retransmit, wide: o.wide };
+    verdict::conclude(&mut o.t, ends, &o.prints, at, changes);
     changes.stated(&o.t, entered);
     out.push(Fact::Transfer(Box::new(o.t)));
 }

@@ -10,6 +10,7 @@ mod dgram;
 mod ledger;
 mod moves;
 mod names;
+mod notices;
 mod ops;
 mod pipe;
 mod prints;
@@ -33,11 +34,14 @@ use self::changes::Changes;
 use self::dgram::Dgram;
 use self::ledger::{Close, Drain, Ledger};
 use self::names::Names;
+use self::notices::Notices;
 use self::pipe::{PipeState, Position};
 use self::stream::{Freed, Stream};
 pub use self::witness::Clue;
 use crate::event::Event;
-use crate::model::{Fact, LossLine, LossWhat, ProbeState, ProbeStatus, Reason, ReleasedBy, SockRef};
+use crate::model::{
+    Fact, LossLine, LossWhat, ProbeState, ProbeStatus, Reason, ReleasedBy, SockRef, TransferId,
+};
 
 /// How a socket keeps track of bytes.
 #[derive(Debug)]
@@ -57,6 +61,10 @@ struct SockState {
     freed: bool,
     /// When it became known.
     born: u64,
+    /// What its error queue will tell.
+    notices: Notices,
+    /// Requests of io_uring whose notification is to come.
+    requests: BTreeMap<u64, TransferId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +74,18 @@ struct HeadState {
     end: u64,
     flags: u32,
     at: u64,
+}
+
+/// IPPROTO_MPTCP
+const MPTCP: u16 = 262;
+
+/// The number that the kernel half gives to what this frame introduces.
+fn id_of(h: &Header) -> u64 {
+    u64::from(h.cpu) << 48 | h.seq
+}
+
+fn id_of_transfer(id: TransferId) -> u64 {
+    u64::from(id.cpu) << 48 | id.seq
 }
 
 /// What the engine could not use.
@@ -91,6 +111,8 @@ pub struct Engine {
     pipes: BTreeMap<u64, PipeState>,
     /// By task, so that those of a process are neighbours.
     calls: BTreeMap<u64, ops::Call>,
+    /// Requests of io_uring, by id.
+    requests: HashMap<u64, ops::Call>,
     /// The last time up to which frames were lost.
     lossy_until: u64,
     changes: Changes,
@@ -131,7 +153,12 @@ impl Engine {
     /// have ended.
     #[must_use]
     pub fn remembered(&self) -> usize {
-        self.socks.len() + self.heads.len() + self.pipes.len() + self.calls.len() + self.changes.len()
+        self.socks.len()
+            + self.heads.len()
+            + self.pipes.len()
+            + self.calls.len()
+            + self.requests.len()
+            + self.changes.len()
     }
 
     /// Takes one event, in the order of time; appends what follows from it.
@@ -155,6 +182,8 @@ impl Engine {
             Event::Print(p) => self.print(header, p),
             Event::OpEnter(e) => self.op_enter(header, e),
             Event::OpExit(e) => self.op_exit(header, e),
+            Event::OpAt(x) => self.op_at(at, x),
+            Event::Notify(n) => self.notify(at, n),
             Event::Sock(s) => self.sock(at, s),
             Event::SockEnd(e) => self.sock_end(at, e),
             Event::Head(h) => self.head(at, h),
@@ -258,8 +287,18 @@ impl Engine {
         } else {
             Kind::Dgram(Dgram::default())
         };
-        let opaque = s.family != family::UNIX && s.proto != proto::TCP && s.proto != proto::UDP;
-        self.socks.insert(s.sock, SockState { name, kind, full: false, opaque, freed: false, born: at });
+        let known = [proto::TCP, proto::UDP, MPTCP].contains(&s.proto);
+        let state = SockState {
+            name,
+            kind,
+            full: false,
+            opaque: s.family != family::UNIX && !known,
+            freed: false,
+            born: at,
+            notices: Notices::default(),
+            requests: BTreeMap::new(),
+        };
+        self.socks.insert(s.sock, state);
     }
 
     /// A process that is gone is in no call: if one is open, its exit was lost.
@@ -290,7 +329,9 @@ impl Engine {
             if let Some(old) = old {
                 s.forget_head(h.head, old.start);
             }
-            s.head(h.head, state.start, state.end, at, &mut self.ledger);
+            let orphaned = h.flags & (head_flag::USER | head_flag::LOOPBACK);
+            let orphaned = orphaned == head_flag::USER | head_flag::LOOPBACK;
+            s.head(h.head, state.start, state.end, (at, orphaned), &mut self.ledger);
         }
         self.heads.insert(h.head, state);
     }
@@ -358,7 +399,8 @@ impl Engine {
         let has = |flag: u32| f.flags & flag != 0;
         match &mut sock.kind {
             Kind::Stream(s) => {
-                let loopback = head.flags & head_flag::LOOPBACK != 0;
+                // Of memory, a receiver on this machine has a copy.
+                let loopback = head.flags & (head_flag::LOOPBACK | head_flag::USER) == head_flag::LOOPBACK;
                 let by = if s.was_read(head.end) {
                     ReleasedBy::ReceiverRead
                 } else if has(free_flag::RX_SHUT) {
@@ -395,7 +437,7 @@ impl Engine {
                     }
                     _ => ReleasedBy::TxComplete,
                 };
-                d.free(f.head, Close { at, by }, &mut self.ledger);
+                d.free(f.head, Close { at, by }, has(free_flag::REPLACED), &mut self.ledger);
             }
         }
         self.tidy(head.sock);
@@ -422,6 +464,7 @@ impl Engine {
         }
         if e.why == sock_end::FREED {
             sock.freed = true;
+            self.untold(e.sock);
         }
         self.tidy(e.sock);
     }

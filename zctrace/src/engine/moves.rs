@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use zctrace_common::kernel::{OpExit, end, op};
 
-use super::dgram::Sent;
+use super::dgram::{File, MEMORY, Sent};
 use super::ledger::Drain;
 use super::ops::Call;
 use super::pipe::{Position, Segment};
@@ -16,7 +16,7 @@ use super::seq::low;
 use super::stream::Place;
 use super::witness::Clue;
 use super::{Engine, Kind};
-use crate::model::{Reason, ReleasedBy};
+use crate::model::{Reason, ReleasedBy, Transfer};
 
 impl Engine {
     /// Packets may be freed before the call returns, so holds on a datagram socket begin now.
@@ -31,6 +31,8 @@ impl Engine {
                 s.movers += 1;
                 call.start = s.seq(low(e.dst_pos));
             }
+            // Then no packet will show it.
+            Kind::Dgram(_) if call.copies() => {}
             Kind::Dgram(d) => {
                 d.call(None, &mut self.ledger);
                 let Some(pipe) = self.pipes.get_mut(&e.src) else {
@@ -40,7 +42,7 @@ impl Engine {
                 let to = Position { slot: pipe.slot(e.src_head), off: 0 };
                 for segment in pipe.between(from, to) {
                     if let Some(t) = self.ledger.get(segment.id) {
-                        let file = (t.file.id.dev, t.file.id.ino);
+                        let file = file_of(t);
                         let range = (segment.start, segment.end);
                         let handle =
                             d.begin(Sent { id: segment.id, call: call.id, file, range }, &mut self.ledger);
@@ -92,6 +94,9 @@ impl Engine {
         }
         for s in &segments {
             self.ledger.clue(s.id, Clue::Call(call.id));
+            if call.late {
+                self.ledger.reason(s.id, Reason::ProbeMissing);
+            }
         }
         match e.dst_kind {
             end::SOCK => self.moved_to_sock(call, x, (moved, strangers), &segments, at),
@@ -134,7 +139,7 @@ impl Engine {
         for s in segments {
             if let Some(t) = self.ledger.get(s.id) {
                 t.socket = Some(Arc::clone(&sock.name));
-                t.zero_copy &= !call.copies();
+                t.copied = t.copied.or(call.copied);
             }
             if call.opaque() {
                 self.ledger.reason(s.id, Reason::UpperLayer);
@@ -160,6 +165,7 @@ impl Engine {
                 stream.mover_left();
             }
             Kind::Stream(stream) => stream.mover_left(),
+            Kind::Dgram(_) if call.copies() => {}
             Kind::Dgram(d) => {
                 if strangers || sum(segments) > moved || segments.iter().any(|s| !s.sure) {
                     d.mix();
@@ -178,7 +184,7 @@ impl Engine {
                     if start < s.end
                         && let Some(t) = self.ledger.get(s.id)
                     {
-                        let file = (t.file.id.dev, t.file.id.ino);
+                        let file = file_of(t);
                         let sent = Sent { id: s.id, call: call.id, file, range: (start, s.end) };
                         d.add(sent, at, &mut self.ledger);
                     }
@@ -203,6 +209,11 @@ impl Engine {
             pipe.add(call.start + s.slot, Segment { sure: s.sure && whole, ..*s }, at, &mut self.ledger);
         }
     }
+}
+
+/// What its packets show.
+fn file_of(t: &Transfer) -> File {
+    t.file.as_ref().map_or(MEMORY, |f| (f.id.dev, f.id.ino))
 }
 
 fn sum(segments: &[Segment]) -> u64 {

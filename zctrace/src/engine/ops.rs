@@ -1,19 +1,24 @@
-//! System calls: a transfer opens, moves on, returns.
+//! Operations: a transfer opens, moves on, returns. A system call goes by its task, a request of
+//! io_uring by its id, and both the same way.
 
 use std::sync::Arc;
 
 use zctrace_common::frame::Header;
-use zctrace_common::kernel::{OpEnter, OpExit, end, op, op_flag, watch};
+use zctrace_common::kernel::{
+    Notify, OpAt, OpEnter, OpExit, end, memory, notify_flag, op, op_at, op_exit, op_flag, op_more, watch,
+};
 
 use super::dgram::Sent;
-use super::ledger::{Close, Drain};
+use super::ledger::{Close, Drain, Told};
 use super::pipe::{Position, Segment};
 use super::seq::low;
 use super::witness::Clue;
 use super::{Engine, Kind};
-use crate::model::{Api, FileId, Outcome, Reason, ReleasedBy, Transfer, TransferId, Verdict};
+use crate::model::{
+    Api, Copied, FileId, Memory, MemoryKind, Outcome, Reason, ReleasedBy, Transfer, TransferId, Verdict,
+};
 
-/// A call that has not returned yet.
+/// An operation that has not returned yet.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) enter: OpEnter,
@@ -23,10 +28,17 @@ pub(super) struct Call {
     pub(super) start: u64,
     /// Handles of datagram holds, in the order of the bytes, with their lengths.
     pub(super) handles: Vec<(u64, Segment)>,
+    /// Why the kernel copies, where it does.
+    pub(super) copied: Option<Copied>,
+    /// What it begins with is known.
+    begun: bool,
+    /// It began before that was known.
+    pub(super) late: bool,
+    /// TCP: `write_seq` when the next request was submitted.
+    mark: Option<u32>,
+    /// A request that was told of its memory before it returned.
+    told: Option<Told>,
 }
-
-/// Flags that mean: the kernel copies.
-const COPIES: u8 = op_flag::DIRECT | op_flag::COPY_READ | op_flag::NO_SG;
 
 impl Call {
     fn opens(&self) -> bool {
@@ -34,12 +46,53 @@ impl Call {
     }
 
     pub(super) fn copies(&self) -> bool {
-        self.enter.flags & COPIES != 0
+        self.copied.is_some()
     }
 
     pub(super) fn opaque(&self) -> bool {
         self.enter.flags & op_flag::ULP != 0
     }
+
+    fn from_memory(&self) -> bool {
+        self.enter.src_kind == end::MEMORY
+    }
+}
+
+/// Why these bytes are copied, if they are.
+fn copied(e: &OpEnter, proto: Option<u16>) -> Option<Copied> {
+    let has = |flag| e.flags & flag != 0;
+    match () {
+        () if has(op_flag::DIRECT) => Some(Copied::DirectIo),
+        () if has(op_flag::COPY_READ) => Some(Copied::SpliceRead),
+        () if e.more & op_more::NOT_ASKED != 0 => Some(Copied::NotAsked),
+        () if has(op_flag::NO_SG) => Some(Copied::NoScatterGather),
+        () if proto == Some(super::MPTCP) => Some(Copied::Mptcp),
+        () => None,
+    }
+}
+
+fn api(number: u8) -> Api {
+    match number {
+        op::SENDFILE => Api::Sendfile,
+        op::VMSPLICE => Api::Vmsplice,
+        op::MSG_ZEROCOPY => Api::MsgZerocopy,
+        op::URING_SPLICE => Api::IoUringSplice,
+        op::URING_SEND_ZC => Api::IoUringSendZc,
+        op::URING_SENDMSG_ZC => Api::IoUringSendmsgZc,
+        _ => Api::Splice,
+    }
+}
+
+fn memory_of(e: &OpEnter) -> Option<Memory> {
+    let kind = match e.memory {
+        memory::ANONYMOUS => MemoryKind::Anonymous,
+        memory::SHARED => MemoryKind::SharedFile,
+        memory::PRIVATE => MemoryKind::PrivateFile,
+        memory::HUGE => MemoryKind::Huge,
+        _ => MemoryKind::Unknown,
+    };
+    let registered = e.more & op_more::REGISTERED != 0;
+    (e.src_kind == end::MEMORY).then_some(Memory { kind, address: e.addr, buffers: e.segments, registered })
 }
 
 pub(super) fn trimmed(comm: &[u8; 16]) -> Arc<[u8]> {
@@ -49,44 +102,81 @@ pub(super) fn trimmed(comm: &[u8; 16]) -> Arc<[u8]> {
 impl Engine {
     pub(super) fn op_enter(&mut self, header: &Header, e: &OpEnter) {
         let id = TransferId { cpu: header.cpu, seq: header.seq };
-        if let Some(old) = self.calls.remove(&header.task) {
+        let request = e.more & op_more::REQUEST != 0;
+        if !request && let Some(old) = self.calls.remove(&header.task) {
             self.exit_missed(&old);
         }
-        let mut call = Call { enter: *e, id, entered: header.ts, start: 0, handles: Vec::new() };
+        let sock = if e.dst_kind == end::SOCK { self.socks.get(&e.dst) } else { None };
+        let mut call = Call {
+            enter: *e,
+            id,
+            entered: header.ts,
+            start: 0,
+            handles: Vec::new(),
+            copied: copied(e, sock.map(|s| s.name.proto)),
+            begun: false,
+            late: false,
+            mark: None,
+            told: None,
+        };
+        if sock.is_some_and(|s| s.opaque) {
+            call.enter.flags |= op_flag::ULP;
+        }
         if call.opens() {
-            let t = self.transfer(header, e, id);
-            self.changes.lent(&t);
-            self.ledger.open(t, e.cgroup);
-            for (bit, reason) in [
-                (watch::MAPPED, Reason::WritableMapping),
-                (watch::BUSY, Reason::FileBusy),
-                (watch::FULL, Reason::FileUnwatched),
-                (watch::BELOW, Reason::FileStacked),
-            ] {
-                if e.watch & bit != 0 {
-                    self.ledger.reason(id, reason);
-                }
+            self.open(header, &call);
+        }
+        // Of a queued splice it is not known yet where it begins; other requests begin no earlier.
+        if e.more & op_more::QUEUED == 0 || call.from_memory() {
+            self.begin(header.ts, &mut call);
+        }
+        if request {
+            self.requests.insert(super::id_of(header), call);
+        } else {
+            self.calls.insert(header.task, call);
+        }
+    }
+
+    /// A transfer opens.
+    fn open(&mut self, header: &Header, call: &Call) {
+        let (e, id) = (&call.enter, call.id);
+        let t = self.transfer(header, call);
+        let unwatched = t.memory.is_some_and(|m| m.kind != MemoryKind::SharedFile);
+        let scattered = t.memory.is_some_and(|m| m.buffers > 1);
+        self.changes.lent(&t);
+        self.ledger.open(t, e.cgroup);
+        for (applies, reason) in [
+            (e.watch & watch::MAPPED != 0, Reason::WritableMapping),
+            (e.watch & watch::BUSY != 0, Reason::FileBusy),
+            (e.watch & watch::FULL != 0, Reason::FileUnwatched),
+            (e.watch & watch::BELOW != 0, Reason::FileStacked),
+            (unwatched, Reason::MemoryUnwatched),
+            (scattered, Reason::MemoryScattered),
+            (call.opaque(), Reason::UpperLayer),
+        ] {
+            if applies {
+                self.ledger.reason(id, reason);
             }
         }
-        if e.dst_kind == end::SOCK
-            && let Some(sock) = self.socks.get(&e.dst)
-        {
-            if sock.opaque {
-                call.enter.flags |= op_flag::ULP;
-            }
-            if call.opens() {
-                self.sock_doubts(e.dst, id);
+        if e.dst_kind == end::SOCK {
+            self.sock_doubts(e.dst, id);
+            if call.from_memory()
+                && let Some(sock) = self.socks.get_mut(&e.dst)
+            {
+                sock.notices.begin();
             }
         }
-        if call.opens() && call.opaque() {
-            self.ledger.reason(id, Reason::UpperLayer);
-        }
+    }
+
+    /// The operation starts, and its ends stand where it says.
+    fn begin(&mut self, at: u64, call: &mut Call) {
+        call.begun = true;
+        let e = call.enter;
         match (e.src_kind, e.dst_kind) {
-            (end::FILE, end::SOCK) if call.opens() && !call.copies() && !call.opaque() => {
-                self.file_to_sock(&mut call);
+            (end::FILE | end::MEMORY, end::SOCK) if call.opens() && !call.copies() && !call.opaque() => {
+                self.lend_to_sock(call);
             }
-            (_, end::PIPE) => self.begin_to_pipe(header.ts, &mut call),
-            (end::PIPE, end::SOCK) => self.pipe_to_sock(&mut call),
+            (_, end::PIPE) => self.begin_to_pipe(at, call),
+            (end::PIPE, end::SOCK) => self.pipe_to_sock(call),
             _ => {}
         }
         if e.src_kind == end::PIPE
@@ -96,7 +186,34 @@ impl Engine {
             pipe.stands_at(Position { slot, off: e.src_off }, &mut self.ledger);
             pipe.consumer(slot);
         }
-        self.calls.insert(header.task, call);
+    }
+
+    /// Where the ends of a request stand.
+    pub(super) fn op_at(&mut self, at: u64, x: &OpAt) {
+        let Some(mut call) = self.requests.remove(&x.call) else {
+            self.stats.orphans += 1;
+            return;
+        };
+        self.ledger.touch(call.id);
+        if x.what == op_at::MARK {
+            call.mark.get_or_insert(low(x.dst_pos));
+        } else if !call.begun {
+            call.enter.dst_pos = x.dst_pos;
+            if call.enter.src_kind == end::PIPE {
+                let e = &mut call.enter;
+                (e.src_pos, e.src_off, e.src_head) = (x.src_pos, x.src_off, x.src_head);
+            }
+            self.begin(at, &mut call);
+        } else if let Some(Kind::Stream(s)) = self.socks.get_mut(&call.enter.dst).map(|s| &mut s.kind)
+            && !call.copies()
+            && !call.opaque()
+        {
+            s.end(call.id, call.start, None, at, &mut self.ledger);
+            call.enter.dst_pos = x.dst_pos;
+            call.start = s.seq(low(x.dst_pos));
+            s.begin(call.id, call.start, call.enter.src_pos, &mut self.ledger);
+        }
+        self.requests.insert(x.call, call);
     }
 
     /// What is already known to make every release on this socket uncertain.
@@ -135,27 +252,33 @@ impl Engine {
         }
     }
 
-    fn transfer(&self, header: &Header, e: &OpEnter, id: TransferId) -> Transfer {
+    fn transfer(&self, header: &Header, call: &Call) -> Transfer {
+        let e = &call.enter;
+        let memory = memory_of(e);
+        let has_file = memory.is_none() || e.ino != 0;
         let socket =
             if e.dst_kind == end::SOCK { self.socks.get(&e.dst).map(|s| Arc::clone(&s.name)) } else { None };
         #[expect(clippy::cast_possible_truncation, reason = "two 32-bit halves")]
         let (pid, tid) = ((header.task >> 32) as u32, header.task as u32);
         Transfer {
-            id,
-            api: if e.op == op::SENDFILE { Api::Sendfile } else { Api::Splice },
+            id: call.id,
+            api: api(e.op),
             pid,
             tid,
             comm: trimmed(&e.comm),
             cgroup: None,
-            file: self.names.file(FileId { dev: e.dev, ino: e.ino, generation: e.generation }),
+            file: has_file
+                .then(|| self.names.file(FileId { dev: e.dev, ino: e.ino, generation: e.generation })),
+            memory,
             offset: e.src_pos,
             requested: e.count,
             bytes: 0,
             socket,
-            zero_copy: e.flags & COPIES == 0,
+            copied: call.copied,
             submit_ns: header.ts,
             return_ns: None,
             notify_ns: None,
+            notify_copied: None,
             first_xmit_ns: None,
             ack_ns: None,
             release_ns: None,
@@ -170,7 +293,7 @@ impl Engine {
         }
     }
 
-    fn file_to_sock(&mut self, call: &mut Call) {
+    fn lend_to_sock(&mut self, call: &mut Call) {
         let e = &call.enter;
         let Some(sock) = self.socks.get_mut(&e.dst) else {
             // Its introduction was lost, and that loss is on record.
@@ -220,19 +343,27 @@ impl Engine {
     }
 
     pub(super) fn op_exit(&mut self, header: &Header, x: &OpExit) {
-        let Some(call) = self.calls.remove(&header.task) else {
+        let found = match x.call {
+            0 => self.calls.remove(&header.task),
+            id => self.requests.remove(&id),
+        };
+        let Some(mut call) = found else {
             // Its entry was lost, so it may have taken any pages that sat in a pipe.
             self.stats.orphans += 1;
             self.ledger.doubt_all(Reason::Loss);
             return;
         };
+        let at = header.ts;
+        if !call.begun {
+            call.late = true;
+            self.begin(at, &mut call);
+        }
         let took = x.src_pos != 0 || x.src_head != 0 || x.src_off != 0;
         if took && call.entered <= self.lossy_until {
             // The exit of this call and the entry of another may be lost: then these are the other's
             // pages, whatever pipe they sat in.
             self.ledger.doubt_all(Reason::Loss);
         }
-        let at = header.ts;
         let moved = u64::try_from(x.ret).unwrap_or(0);
         if call.opens() {
             self.opened(&call, x, moved, at);
@@ -242,12 +373,16 @@ impl Engine {
         }
     }
 
-    /// The call that opened a transfer returned.
+    /// The operation that opened a transfer returned.
     fn opened(&mut self, call: &Call, x: &OpExit, moved: u64, at: u64) {
         let (e, id) = (&call.enter, call.id);
         if let Some(t) = self.ledger.get(id) {
             t.bytes = moved;
         }
+        if call.late && moved > 0 {
+            self.ledger.reason(id, Reason::ProbeMissing);
+        }
+        let told = self.expects(call, x, moved);
         if moved > 0 {
             self.ledger.returned(id, at);
         }
@@ -259,24 +394,25 @@ impl Engine {
         } else if e.dst_kind == end::SOCK {
             match self.socks.get_mut(&e.dst).map(|s| &mut s.kind) {
                 Some(Kind::Stream(s)) => {
-                    let end = (moved > 0).then(|| s.seq(low(x.dst_pos)));
-                    if end == Some(call.start + moved) {
+                    // Others may have written since, before it was said that this one had.
+                    let whole = call.start + moved;
+                    let ends = [Some(low(x.dst_pos)), call.mark].map(|low| low.map(|low| s.seq(low)));
+                    if moved > 0 && ends.contains(&Some(whole)) {
                         let place =
                             Clue::Place { sock: e.dst, seq: low(e.dst_pos), len: moved, off: e.src_pos };
                         self.ledger.clue(id, place);
+                        s.end(id, call.start, Some(whole), at, &mut self.ledger);
+                    } else {
+                        // Never less than what the call says it wrote.
+                        let end = (moved > 0).then(|| s.seq(low(x.dst_pos)).max(whole));
+                        self.ledger.is_wide(id);
+                        s.end(id, call.start, end, at, &mut self.ledger);
                     }
-                    // Never less than what the call says it wrote.
-                    let end = end.map(|seq| seq.max(call.start + moved));
-                    s.end(id, call.start, end, at, &mut self.ledger);
                 }
                 Some(Kind::Dgram(d)) => {
                     for (handle, _) in &call.handles {
-                        d.end(
-                            *handle,
-                            (moved > 0).then_some(e.src_pos.saturating_add(moved)),
-                            at,
-                            &mut self.ledger,
-                        );
+                        let end = (moved > 0).then_some(e.src_pos.saturating_add(moved));
+                        d.end(*handle, end, at, &mut self.ledger);
                     }
                 }
                 None => {}
@@ -285,6 +421,9 @@ impl Engine {
             let last = pipe.slot(low(x.dst_pos));
             pipe.end(id, call.start, last, moved, at, &mut self.ledger);
         }
+        if let Some(told) = told {
+            self.tell(e.dst, id, told);
+        }
         if moved == 0 {
             if let Some(t) = self.ledger.forget(id) {
                 self.changes.stated(&t, t.submit_ns);
@@ -292,5 +431,63 @@ impl Engine {
         } else {
             self.ledger.settle(id);
         }
+    }
+
+    /// Whether a notification is to come, or has come already.
+    fn expects(&mut self, call: &Call, x: &OpExit, moved: u64) -> Option<Told> {
+        let e = &call.enter;
+        if !call.from_memory() || e.dst_kind != end::SOCK {
+            return None;
+        }
+        let sock = self.socks.get_mut(&e.dst)?;
+        let request = e.more & op_more::REQUEST != 0;
+        let notifies = request && x.flags & op_exit::NOTIFIES != 0 && moved > 0;
+        // More than one step: another call got one too, and which is whose is not known.
+        let own = !request && moved > 0 && x.zckey.wrapping_sub(e.zckey) == 1;
+        let told = sock.notices.end(own.then_some(e.zckey), call.id).or(call.told.filter(|_| notifies));
+        if !own && !notifies {
+            return None;
+        }
+        if let Kind::Dgram(d) = &mut sock.kind {
+            d.awaits(call.id, call.handles.iter().map(|(handle, _)| *handle));
+        }
+        self.ledger.awaits(call.id);
+        if told.is_none() && notifies {
+            sock.requests.insert(super::id_of_transfer(call.id), call.id);
+        }
+        told
+    }
+
+    /// The application is told that this transfer's memory is free.
+    fn tell(&mut self, sock: u64, id: TransferId, told: Told) {
+        if let Some(Kind::Dgram(d)) = self.socks.get_mut(&sock).map(|s| &mut s.kind) {
+            d.told(id, told, &self.heads, &mut self.ledger);
+        }
+        self.ledger.told(id, Some(told));
+    }
+
+    /// A notification.
+    pub(super) fn notify(&mut self, at: u64, n: &Notify) {
+        let claims = n.flags & notify_flag::CLAIMS != 0;
+        let told = Told { at, copied: claims.then_some(n.flags & notify_flag::COPIED != 0) };
+        if n.call == 0 {
+            let Some(sock) = self.socks.get_mut(&n.sock) else {
+                self.stats.orphans += 1;
+                return;
+            };
+            for id in sock.notices.told(n.first, n.last, told) {
+                self.tell(n.sock, id, told);
+            }
+        } else if let Some(call) = self.requests.get_mut(&n.call) {
+            call.told.get_or_insert(told);
+        } else if let Some(id) = self.socks.get_mut(&n.sock).and_then(|s| s.requests.remove(&n.call)) {
+            self.tell(n.sock, id, told);
+        }
+    }
+
+    /// The socket is gone: nobody will be told anything more on its error queue.
+    pub(super) fn untold(&mut self, sock: u64) {
+        let due = self.socks.get_mut(&sock).map(|s| s.notices.over()).unwrap_or_default();
+        due.into_iter().for_each(|id| self.ledger.told(id, None));
     }
 }

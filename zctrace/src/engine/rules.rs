@@ -43,6 +43,8 @@ pub struct Evidence<'a> {
     pub last_retransmit: Option<u64>,
     /// The file was cut below what was asked for while the call ran.
     pub shrank: bool,
+    /// Its release may be that of other bytes, which is later.
+    pub wide: bool,
     /// The last time known to the trace, nanoseconds.
     pub now: u64,
 }
@@ -128,6 +130,28 @@ pub const RULES: &[Rule] = &[
                `--fingerprint full`: it compares what went out with what was lent.",
         verdict: Some(Verdict::Unknown),
         applies: |e| e.transfer.reasons.contains(&Reason::WritableMapping),
+    },
+    Rule {
+        name: "notify-early",
+        help: "The application was told that its memory is free (a notification on the error queue, or a completion \
+               with IORING_CQE_F_NOTIF), and more than a millisecond later a packet still held it. What the \
+               application writes there after the notification may still be sent: a bug of the kernel or of a \
+               driver. Note the kernel's version and the device.",
+        verdict: None,
+        applies: |e| {
+            let t = e.transfer;
+            let late = t.notify_ns.zip(t.release_ns).is_some_and(|(told, free)| free > told);
+            t.outcome == Outcome::Released && late && !e.wide
+        },
+    },
+    Rule {
+        name: "premature-reuse",
+        help: "The memory that was lent to this transfer was changed before it was free. An API that lends memory \
+               (MSG_ZEROCOPY, io_uring SEND_ZC, vmsplice) leaves it to the application to wait: for the notification \
+               where there is one; with vmsplice, until the peer has acknowledged what was read from the pipe. Send \
+               from another buffer meanwhile.",
+        verdict: None,
+        applies: |e| e.transfer.memory.is_some() && e.hurts.iter().any(|h| !h.leaves_stale()),
     },
     Rule {
         name: "short-send-file-shrank",

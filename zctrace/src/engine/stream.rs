@@ -13,7 +13,7 @@ use super::ledger::{Close, Ledger};
 use super::prints::{self, Piece};
 use super::seq::Unwrap;
 use super::witness::Clue;
-use crate::model::{Reason, ReleasedBy, TransferId};
+use crate::model::{Copied, Reason, ReleasedBy, TransferId};
 
 #[derive(Debug)]
 struct Hold {
@@ -450,13 +450,24 @@ impl Stream {
     }
 
     /// A head with bytes `[start, end)` was handed to a device.
-    pub(super) fn head(&mut self, head: u64, start: u64, end: u64, at: u64, ledger: &mut Ledger) {
+    /// `orphaned`: whoever receives it gets a copy.
+    pub(super) fn head(
+        &mut self,
+        head: u64,
+        start: u64,
+        end: u64,
+        (at, orphaned): (u64, bool),
+        ledger: &mut Ledger,
+    ) {
         self.heads.insert((start, head), (end, at));
         self.is_held(head, start, end);
         self.longest_head = self.longest_head.max(end - start);
         for (_, id) in self.overlapping(start, end) {
             if let Some(t) = ledger.get(id) {
                 t.first_xmit_ns.get_or_insert(at);
+                if orphaned {
+                    t.copied.get_or_insert(Copied::Loopback);
+                }
             }
         }
     }

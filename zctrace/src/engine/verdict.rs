@@ -19,6 +19,8 @@ fn doubts_release(reason: Reason) -> bool {
         | Reason::ChangesFull
         | Reason::ChangeRunning
         | Reason::ContentChanged
+        | Reason::MemoryUnwatched
+        | Reason::MemoryScattered
         | Reason::StillLent => false,
         Reason::Loss
         | Reason::MapFull
@@ -35,15 +37,18 @@ fn doubts_release(reason: Reason) -> bool {
     }
 }
 
-/// Concludes. Changes before `until` count. A release that could be wrong is not stated at all.
-pub(super) fn conclude(
-    t: &mut Transfer,
-    until: u64,
-    last_retransmit: Option<u64>,
-    prints: &Prints,
-    now: u64,
-    changes: &mut Changes,
-) {
+/// Moments that decide, nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// Changes before count.
+    pub(super) until: u64,
+    pub(super) last_retransmit: Option<u64>,
+    /// Its release may be later than that of its own bytes.
+    pub(super) wide: bool,
+}
+
+/// Concludes. A release that could be wrong is not stated at all.
+pub(super) fn conclude(t: &mut Transfer, ends: Ends, prints: &Prints, now: u64, changes: &mut Changes) {
     let doubt = t.reasons.iter().any(|r| doubts_release(*r));
     t.outcome = match t.release_ns {
         _ if doubt => Outcome::Unknown,
@@ -60,12 +65,18 @@ pub(super) fn conclude(
     // The kernel enters the call once it has been looked at: what changed before, it lends changed.
     let entered = t.submit_ns;
     t.submit_ns = prints.submitted().unwrap_or(0).max(entered);
-    let mut judged = changes.judge(t, entered, until, now);
+    let mut judged = changes.judge(t, entered, ends.until, now);
     content(t, prints, &mut judged, changes);
     t.reasons.sort_unstable();
     t.reasons.dedup();
-    let evidence =
-        Evidence { transfer: t, hurts: &judged.hurts, last_retransmit, shrank: judged.shrank, now };
+    let evidence = Evidence {
+        transfer: t,
+        hurts: &judged.hurts,
+        last_retransmit: ends.last_retransmit,
+        shrank: judged.shrank,
+        wide: ends.wide,
+        now,
+    };
     let rules: Vec<_> = RULES.iter().filter(|r| r.applies(&evidence)).collect();
     let mutated = rules.iter().any(|r| r.verdict == Some(Verdict::Mutated));
     t.verdict = match t.outcome {
@@ -117,6 +128,8 @@ fn content(t: &mut Transfer, prints: &Prints, judged: &mut Judged, changes: &mut
     }
     if told.whole {
         // Whoever could have changed them unseen: their content shows whether they did.
-        t.reasons.retain(|r| !matches!(r, Reason::WritableMapping | Reason::FileBusy));
+        let seen =
+            [Reason::WritableMapping, Reason::FileBusy, Reason::MemoryUnwatched, Reason::MemoryScattered];
+        t.reasons.retain(|r| !seen.contains(r));
     }
 }

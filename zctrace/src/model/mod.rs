@@ -8,8 +8,8 @@ mod transfer;
 pub use mutation::{Hit, Mutation, MutationId, MutationKind, Phase, SeenBy};
 pub use trace::{Fingerprints, LossLine, LossWhat, Mode, ProbeState, ProbeStatus, Shown, TraceInfo};
 pub use transfer::{
-    Api, Content, FileId, FileRef, Outcome, Reason, ReleasedBy, SockAddr, SockRef, Transfer, TransferId,
-    Verdict,
+    Api, Content, Copied, FileId, FileRef, Memory, MemoryKind, Outcome, Reason, ReleasedBy, SockAddr,
+    SockRef, Source, Transfer, TransferId, Verdict,
 };
 
 /// What the engine says, in the order it says it.

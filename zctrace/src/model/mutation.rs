@@ -90,9 +90,9 @@ pub struct Mutation {
     pub tid: Option<u32>,
     /// Name of the thread, raw bytes, hostile.
     pub comm: Arc<[u8]>,
-    /// Which file.
-    pub file: FileRef,
-    /// File offset of the first byte changed.
+    /// Which file; `None`: memory of the process that lent it.
+    pub file: Option<FileRef>,
+    /// File offset of the first byte changed; in memory, its address.
     pub offset: u64,
     /// Bytes; `None`: everything that follows.
     pub len: Option<u64>,

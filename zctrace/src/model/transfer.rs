@@ -35,6 +35,86 @@ pub enum Api {
     Sendfile,
     /// `splice(2)`
     Splice,
+    /// `vmsplice(2)` into a pipe
+    Vmsplice,
+    /// `send(2)` and its family with `MSG_ZEROCOPY`
+    MsgZerocopy,
+    /// `IORING_OP_SPLICE`
+    IoUringSplice,
+    /// `IORING_OP_SEND_ZC`
+    IoUringSendZc,
+    /// `IORING_OP_SENDMSG_ZC`
+    IoUringSendmsgZc,
+}
+
+impl Api {
+    /// Every one, in the order of its number in a frame (`op::*`).
+    pub const ALL: [Self; 7] = [
+        Self::Sendfile,
+        Self::Splice,
+        Self::Vmsplice,
+        Self::MsgZerocopy,
+        Self::IoUringSplice,
+        Self::IoUringSendZc,
+        Self::IoUringSendmsgZc,
+    ];
+}
+
+/// Why no page was lent: the kernel copied the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Copied {
+    /// The file is open with O_DIRECT: `copy_splice_read()` reads past the page cache.
+    DirectIo,
+    /// The file's `splice_read` is `copy_splice_read()`.
+    SpliceRead,
+    /// The route has no NETIF_F_SG: `tcp_sendmsg_locked()` copies.
+    NoScatterGather,
+    /// MSG_ZEROCOPY without SO_ZEROCOPY: it is ignored.
+    NotAsked,
+    /// `mptcp_sendmsg()` copies.
+    Mptcp,
+    /// The receiver is on this machine and gets a copy (`skb_orphan_frags_rx()`); what is not
+    /// acknowledged is lent all the same.
+    Loopback,
+    /// The notification says so.
+    Notified,
+}
+
+/// What a piece of memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MemoryKind {
+    /// Anonymous.
+    Anonymous,
+    /// A shared mapping of a file.
+    SharedFile,
+    /// A private mapping of a file.
+    PrivateFile,
+    /// Huge pages.
+    Huge,
+    /// Not known: its mapping could not be looked at.
+    Unknown,
+}
+
+/// Memory of the process that was lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Memory {
+    /// What the mapping at its first byte is.
+    pub kind: MemoryKind,
+    /// Address of its first byte, in the process.
+    pub address: u64,
+    /// Buffers it is in.
+    pub buffers: u16,
+    /// Registered with a ring.
+    pub registered: bool,
+}
+
+/// What bytes are bytes of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// A file; offsets count from its start.
+    File(FileId),
+    /// The memory of this process; offsets are addresses.
+    Memory(u32),
 }
 
 /// How the last reference was dropped.
@@ -138,6 +218,10 @@ pub enum Reason {
     ProbeMissing,
     /// The call's return was not seen.
     ReturnMissed,
+    /// Stores to memory make no event.
+    MemoryUnwatched,
+    /// Of several buffers, only what the first is a part of is known.
+    MemoryScattered,
 }
 
 /// Which file.
@@ -204,9 +288,11 @@ pub struct Transfer {
     pub comm: Arc<[u8]>,
     /// cgroup v2 path, when it could be resolved.
     pub cgroup: Option<Arc<str>>,
-    /// File.
-    pub file: FileRef,
-    /// File offset of the first byte.
+    /// File; `None`: memory that is no file's.
+    pub file: Option<FileRef>,
+    /// The memory that was lent, by an API that lends memory.
+    pub memory: Option<Memory>,
+    /// File offset of the first byte; where there is no file, its address.
     pub offset: u64,
     /// Bytes asked for.
     pub requested: u64,
@@ -214,14 +300,16 @@ pub struct Transfer {
     pub bytes: u64,
     /// The socket the bytes went to; the last one, if several. `None`: they stayed in a pipe.
     pub socket: Option<Arc<SockRef>>,
-    /// False where the kernel copied.
-    pub zero_copy: bool,
+    /// Why the kernel copied, where it did.
+    pub copied: Option<Copied>,
     /// The operation was entered.
     pub submit_ns: u64,
     /// The last call that moved these bytes returned.
     pub return_ns: Option<u64>,
-    /// The kernel told the application. None of the APIs traced so far does.
+    /// The kernel told the application that its memory is free.
     pub notify_ns: Option<u64>,
+    /// Whether it said that it copied; `None`: it did not say.
+    pub notify_copied: Option<bool>,
     /// First hand-over to a network device.
     pub first_xmit_ns: Option<u64>,
     /// The peer acknowledged the last byte.
@@ -247,6 +335,12 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// What its bytes are bytes of.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.file.as_ref().map_or(Source::Memory(self.pid), |f| Source::File(f.id))
+    }
+
     /// Release − Submit, nanoseconds; `None` unless released.
     #[must_use]
     pub fn gap_ns(&self) -> Option<u64> {

@@ -10,7 +10,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::summary::{Distribution, Summary};
 use crate::model::{
-    Fact, FileRef, Fingerprints, LossLine, Mutation, ProbeStatus, SockRef, TraceInfo, Transfer,
+    Fact, FileRef, Fingerprints, LossLine, Memory, Mutation, ProbeStatus, SockRef, TraceInfo, Transfer,
 };
 use crate::text;
 
@@ -69,6 +69,14 @@ struct Socket {
 }
 
 #[derive(Serialize)]
+struct MemoryObject {
+    kind: &'static str,
+    address: u64,
+    buffers: u16,
+    registered: bool,
+}
+
+#[derive(Serialize)]
 struct TransferLine<'a> {
     r#type: &'static str,
     id: String,
@@ -77,15 +85,18 @@ struct TransferLine<'a> {
     tid: u32,
     comm: Cow<'a, str>,
     cgroup: Option<Cow<'a, str>>,
-    file: File<'a>,
-    offset: u64,
+    file: Option<File<'a>>,
+    memory: Option<MemoryObject>,
+    offset: Option<u64>,
     requested: u64,
     bytes: Option<u64>,
     socket: Option<Socket>,
     zero_copy: bool,
+    copied_because: Option<&'static str>,
     submit_ns: u64,
     return_ns: Option<u64>,
     notify_ns: Option<u64>,
+    notify_copied: Option<bool>,
     first_xmit_ns: Option<u64>,
     ack_ns: Option<u64>,
     release_ns: Option<u64>,
@@ -115,7 +126,9 @@ struct MutationLine<'a> {
     pid: Option<u32>,
     tid: Option<u32>,
     comm: Option<Cow<'a, str>>,
-    file: File<'a>,
+    /// `null`: memory of the process that lent it.
+    file: Option<File<'a>>,
+    /// Without a file, an address.
     offset: u64,
     /// `null`: all that follows.
     len: Option<u64>,
@@ -190,6 +203,15 @@ fn socket(s: &SockRef) -> Socket {
     }
 }
 
+fn memory(m: Memory) -> MemoryObject {
+    MemoryObject {
+        kind: text::memory(m.kind),
+        address: m.address,
+        buffers: m.buffers,
+        registered: m.registered,
+    }
+}
+
 fn transfer(t: &Transfer) -> TransferLine<'_> {
     TransferLine {
         r#type: "transfer",
@@ -199,16 +221,19 @@ fn transfer(t: &Transfer) -> TransferLine<'_> {
         tid: t.tid,
         comm: raw(&t.comm),
         cgroup: t.cgroup.as_deref().map(Into::into),
-        file: file(&t.file),
-        offset: t.offset,
+        file: t.file.as_ref().map(file),
+        memory: t.memory.map(memory),
+        offset: t.file.as_ref().map(|_| t.offset),
         requested: t.requested,
         // A call that has not returned has not said.
         bytes: t.return_ns.map(|_| t.bytes),
         socket: t.socket.as_deref().map(socket),
-        zero_copy: t.zero_copy,
+        zero_copy: t.copied.is_none(),
+        copied_because: t.copied.map(|by| text::copied(by).0),
         submit_ns: t.submit_ns,
         return_ns: t.return_ns,
         notify_ns: t.notify_ns,
+        notify_copied: t.notify_copied,
         first_xmit_ns: t.first_xmit_ns,
         ack_ns: t.ack_ns,
         release_ns: t.release_ns,
@@ -233,7 +258,7 @@ fn mutation(m: &Mutation) -> MutationLine<'_> {
         pid: m.pid,
         tid: m.tid,
         comm: m.pid.map(|_| raw(&m.comm)),
-        file: file(&m.file),
+        file: m.file.as_ref().map(file),
         offset: m.offset,
         len: m.len,
         at_ns: m.at_ns,

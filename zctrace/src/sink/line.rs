@@ -68,7 +68,7 @@ impl<W: Write> Lines<W> {
             &self.time(t.submit_ns),
             &text::shorten(&format!("{}/{}", text::harmless(&t.comm), t.pid), PROCESS),
             text::api(t.api),
-            &text::shorten(&text::file(&t.file), FILE),
+            &text::shorten(&text::source(t), FILE),
             &text::shorten(&range(t), RANGE),
             &text::shorten(&peer, PEER),
             &some(t.gap_ns()),
@@ -82,9 +82,9 @@ impl<W: Write> Lines<W> {
         let who = text::writer(m);
         let hits = text::transfers(m.hits.len() as u64);
         let head = format!("{:>9} {} {} by {who}: ", self.time(m.at_ns), m.id, text::mutation(m.kind));
-        let tail = format!(" {}, hit {hits}", text::range(m.offset, m.len));
+        let tail = format!(" {}, hit {hits}", text::span(m.file.as_ref(), m.offset, m.len));
         let room = WIDTH.saturating_sub(head.chars().count() + tail.chars().count());
-        writeln!(self.to, "{head}{}{tail}", text::shorten(&text::file(&m.file), room.max(8)))
+        writeln!(self.to, "{head}{}{tail}", text::shorten(&text::changed(m), room.max(8)))
     }
 
     fn loss(&mut self, l: &LossLine) -> io::Result<()> {
@@ -159,7 +159,9 @@ mod tests {
         t.submit_ns = START + 123_456_789_012_345;
         t.return_ns = Some(t.submit_ns + 100_000);
         t.release_ns = Some(t.submit_ns + 999_000);
-        t.file.path = Some(b"/srv/www/releases/2026/site-1.2.3.tar".as_slice().into());
+        if let Some(file) = &mut t.file {
+            file.path = Some(b"/srv/www/releases/2026/site-1.2.3.tar".as_slice().into());
+        }
         t.socket = t.socket.map(|s| {
             let remote = SockAddr::Inet(
                 Ipv6Addr::from([0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]).into(),

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{
     ChangeEnter, ChangeExit, Head, HeadFree, OpEnter, OpExit, Pipe, Print, change, change_flag, end,
-    exit_flag, free_flag, head_flag, op, op_flag, pipe_why, proc_what, sock_end, when,
+    exit_flag, free_flag, head_flag, notify_flag, op, op_at, op_flag, op_more, pipe_why, proc_what, sock_end,
+    when,
 };
 
 use crate::event::{Event, pages};
@@ -29,8 +30,9 @@ pub(super) struct Words {
     heads: HashMap<u64, Head>,
     /// By socket: the last acknowledgement.
     acked: HashMap<u64, u32>,
-    /// By task.
+    /// By task; requests by their id.
     calls: HashMap<u64, OpEnter>,
+    requests: HashMap<u64, OpEnter>,
     /// By id; the task that began it.
     changes: HashMap<u64, (u64, ChangeEnter)>,
     /// By file offset and length: what was lent.
@@ -53,6 +55,11 @@ fn call(number: u8) -> &'static str {
         op::SENDFILE => "sendfile",
         op::SPLICE => "splice",
         op::TEE => "tee",
+        op::VMSPLICE => "vmsplice",
+        op::MSG_ZEROCOPY => "send with MSG_ZEROCOPY",
+        op::URING_SPLICE => "io_uring splice",
+        op::URING_SEND_ZC => "io_uring send_zc",
+        op::URING_SENDMSG_ZC => "io_uring sendmsg_zc",
         _ => "a call",
     }
 }
@@ -91,8 +98,20 @@ impl Words {
 
     pub(super) fn learn(&mut self, h: &Header, e: &Event) {
         match e {
+            Event::OpEnter(e) if e.more & op_more::REQUEST != 0 => {
+                self.requests.insert(u64::from(h.cpu) << 48 | h.seq, *e);
+            }
             Event::OpEnter(e) => drop(self.calls.insert(h.task, *e)),
+            Event::OpExit(x) if x.call != 0 => drop(self.requests.remove(&x.call)),
             Event::OpExit(_) => drop(self.calls.remove(&h.task)),
+            Event::OpAt(x) => {
+                if let Some(e) = self.requests.get_mut(&x.call).filter(|_| x.what == op_at::START) {
+                    e.dst_pos = x.dst_pos;
+                    if e.src_kind == end::PIPE {
+                        e.src_pos = x.src_pos;
+                    }
+                }
+            }
             Event::Head(x) => drop(self.heads.insert(x.head, *x)),
             Event::HeadLen(x) => {
                 if let Some(head) = self.heads.get_mut(&x.head) {
@@ -117,6 +136,21 @@ impl Words {
         match e {
             Event::OpEnter(e) => entered(h, e),
             Event::OpExit(x) => self.returned(h, x),
+            Event::OpAt(x) if x.what == op_at::MARK => {
+                format!("the next request on the socket is submitted: this one wrote up to seq {}", x.dst_pos)
+            }
+            Event::OpAt(x) => match self.requests.get(&x.call) {
+                Some(e) => format!("{} starts{}", call(e.op), place(e, x.src_pos, x.dst_pos)),
+                None => "a request starts whose submission was not seen".into(),
+            },
+            Event::Notify(n) => {
+                let what = match n.flags & (notify_flag::CLAIMS | notify_flag::COPIED) {
+                    notify_flag::CLAIMS => "the kernel says that it did not copy",
+                    0 => "whether the kernel copied it does not say",
+                    _ => "the kernel says that it copied",
+                };
+                format!("the application is told that its memory is free; {what}")
+            }
             Event::Head(x) => {
                 let how = match x.flags {
                     f if f & head_flag::AT_FREE != 0 => "packet seen as it is freed",
@@ -172,7 +206,8 @@ impl Words {
     }
 
     fn returned(&self, h: &Header, x: &OpExit) -> String {
-        let Some(e) = self.calls.get(&h.task) else {
+        let known = if x.call == 0 { self.calls.get(&h.task) } else { self.requests.get(&x.call) };
+        let Some(e) = known else {
             return "a call returned whose entry was not seen".into();
         };
         let name = call(e.op);
@@ -203,6 +238,7 @@ impl Words {
             (free_flag::DROPPED, "dropped"),
             (free_flag::REUSED, "only known from the memory's next use"),
             (free_flag::MOVED, "its pages had moved to another packet"),
+            (free_flag::REPLACED, "copies had taken the place of its pages"),
         ] {
             if has(flag) {
                 let _ = write!(text, "; {words}");
@@ -315,18 +351,21 @@ fn distance(a: u32, b: u32) -> i64 {
 }
 
 fn entered(h: &Header, e: &OpEnter) -> String {
-    let mut text = format!("{} by {} entered:", call(e.op), who(&e.comm, h.task));
+    let how = if e.more & op_more::REQUEST == 0 { "entered" } else { "submitted" };
+    let mut text = format!("{} by {} {how}:", call(e.op), who(&e.comm, h.task));
     match e.src_kind {
         end::FILE => drop(write!(text, " {} of the file", range(e.src_pos, e.count))),
-        end::PIPE => drop(write!(text, " {} bytes from a pipe, slot {},", e.count, e.src_pos)),
+        end::MEMORY if e.ino != 0 => {
+            drop(write!(text, " {} of the file, mapped at {:#x}", range(e.src_pos, e.count), e.addr));
+        }
+        end::MEMORY => drop(write!(text, " {} bytes of memory at {:#x}", e.count, e.addr)),
         _ => drop(write!(text, " {} bytes", e.count)),
     }
-    match e.dst_kind {
-        end::SOCK if e.dst_pos != 0 => drop(write!(text, " to a socket, seq {}", e.dst_pos)),
-        end::SOCK => text.push_str(" to a socket"),
-        end::PIPE => drop(write!(text, " to a pipe, slot {}", e.dst_pos)),
-        _ => text.push_str(" to neither socket nor pipe"),
-    }
+    text.push_str(&if e.more & op_more::QUEUED == 0 {
+        place(e, e.src_pos, e.dst_pos)
+    } else {
+        " once it starts".into()
+    });
     for (flag, words) in [
         (op_flag::DIRECT, "the file is open with O_DIRECT: copied"),
         (op_flag::COPY_READ, "this file system copies"),
@@ -336,6 +375,24 @@ fn entered(h: &Header, e: &OpEnter) -> String {
         if e.flags & flag != 0 {
             let _ = write!(text, "; {words}");
         }
+    }
+    if e.more & op_more::NOT_ASKED != 0 {
+        text.push_str("; the socket has no SO_ZEROCOPY: copied");
+    }
+    text
+}
+
+/// Where an operation begins, from and to.
+fn place(e: &OpEnter, from: u64, to: u64) -> String {
+    let mut text = String::new();
+    if e.src_kind == end::PIPE {
+        let _ = write!(text, " from a pipe, slot {from},");
+    }
+    match e.dst_kind {
+        end::SOCK if to != 0 => drop(write!(text, " to a socket, seq {to}")),
+        end::SOCK => text.push_str(" to a socket"),
+        end::PIPE => drop(write!(text, " to a pipe, slot {to}")),
+        _ => text.push_str(" to neither socket nor pipe"),
     }
     text
 }

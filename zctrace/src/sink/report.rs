@@ -220,7 +220,7 @@ fn peer(t: &Transfer) -> String {
 }
 
 fn who(to: &mut impl Write, first: &str, t: &Transfer, last: &str) -> io::Result<()> {
-    let (file, peer) = (text::shorten(&text::file(&t.file), 28), text::shorten(&peer(t), 21));
+    let (file, peer) = (text::shorten(&text::source(t), 28), text::shorten(&peer(t), 21));
     writeln!(to, "  {first:>9}  {file:<28}  {peer:<21}  {last}")
 }
 
@@ -234,8 +234,8 @@ fn mutations(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
         style.bold("First changes to lent bytes: id, who, how, file, range, transfers hit")
     )?;
     for m in &s.mutations {
-        let (who, file) = (text::shorten(&text::writer(m), 18), text::shorten(&text::file(&m.file), 18));
-        let range = text::shorten(&text::range(m.offset, m.len), 14);
+        let (who, file) = (text::shorten(&text::writer(m), 18), text::shorten(&text::changed(m), 18));
+        let range = text::shorten(&text::span(m.file.as_ref(), m.offset, m.len), 14);
         writeln!(
             to,
             "  {:<4} {who:<18} {:<13} {file:<18} {range:<14} {:>4}",
@@ -277,7 +277,8 @@ fn files(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     files.sort_by_key(|(_, (n, bytes))| std::cmp::Reverse((*bytes, *n)));
     writeln!(to, "\n{}", style.bold("Files by bytes lent: bytes, transfers, file"))?;
     for (file, (n, bytes)) in files.iter().take(FILES_SHOWN) {
-        writeln!(to, "  {:>9}  {n:>9}  {}", text::bytes(*bytes), text::shorten(&text::file(file), 56))?;
+        let file = file.as_ref().map_or_else(|| "memory of processes".into(), text::file);
+        writeln!(to, "  {:>9}  {n:>9}  {}", text::bytes(*bytes), text::shorten(&file, 56))?;
     }
     let rest = files.get(FILES_SHOWN..).unwrap_or_default();
     let (others, more) = (s.others, rest.len());

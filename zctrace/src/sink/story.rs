@@ -6,13 +6,13 @@ use std::io::{self, Write};
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{ChangeExit, free_flag};
 
-use super::record::{Place, Words, range};
+use super::record::{Place, Words};
 use super::report::{Style, fold, wrapped};
 use crate::engine::Clue;
 use crate::engine::rules::{RULES, Rule, find};
 use crate::event::Event;
 use crate::explain::Behind;
-use crate::model::{Mutation, Outcome, Phase, SeenBy, Transfer, TransferId, Verdict};
+use crate::model::{Memory, Mutation, Outcome, Phase, SeenBy, Transfer, TransferId, Verdict};
 use crate::text;
 
 /// Changes named in the head of a story.
@@ -179,9 +179,13 @@ fn head(to: &mut impl Write, style: Style, behind: &Behind) -> io::Result<()> {
     let t = &behind.transfer;
     let title = format!("Transfer {}: {} by {}", t.id, text::api(t.api), process(&t.comm, t.pid, t.tid));
     writeln!(to, "{}", style.bold(&title))?;
-    let copied = if t.zero_copy { "" } else { "; the kernel copied them" };
-    row(to, "file", &text::file(&t.file))?;
-    row(to, "bytes", &format!("{} of {} asked for{copied}", range(t.offset, t.bytes), t.requested))?;
+    let copied =
+        t.copied.map_or_else(String::new, |by| format!("; the kernel copied them: {}", text::copied(by).1));
+    row(to, if t.file.is_some() { "file" } else { "lent" }, &text::source(t))?;
+    row(to, "bytes", &format!("{} of {} asked for{copied}", bytes(t), t.requested))?;
+    if let Some(m) = &t.memory {
+        row(to, "memory", &memory(m))?;
+    }
     row(to, "to", &peer(t))?;
     if let Some(cgroup) = &t.cgroup {
         row(to, "cgroup", &text::harmless(cgroup.as_bytes()))?;
@@ -202,6 +206,17 @@ fn head(to: &mut impl Write, style: Style, behind: &Behind) -> io::Result<()> {
         row(to, "rule", &format!("{}: {}", rule.name, rule.help))?;
     }
     Ok(())
+}
+
+fn bytes(t: &Transfer) -> String {
+    text::span(t.file.as_ref(), t.offset, Some(t.bytes))
+}
+
+fn memory(m: &Memory) -> String {
+    let registered = if m.registered { ", registered with the ring" } else { "" };
+    let buffers =
+        if m.buffers == 1 { String::new() } else { format!(", the first of {} buffers", m.buffers) };
+    format!("{} at {:#x}{buffers}{registered}", text::memory(m.kind), m.address)
 }
 
 fn row(to: &mut impl Write, name: &str, text: &str) -> io::Result<()> {
@@ -227,9 +242,8 @@ fn outcome(t: &Transfer) -> String {
     let (Some(gap), Some(by)) = (t.gap_ns(), t.released_by) else {
         return word.into();
     };
-    let exposure = t
-        .exposure_ns()
-        .map_or_else(String::new, |ns| format!(", {} after the call had returned", text::ns(ns)));
+    let told = if t.notify_ns.is_some() { "its notification" } else { "the call had returned" };
+    let exposure = t.exposure_ns().map_or_else(String::new, |ns| format!(", {} after {told}", text::ns(ns)));
     format!("{word} by {} after {}{exposure}", text::released_by(by), text::ns(gap))
 }
 
@@ -267,8 +281,8 @@ pub fn mutation(to: &mut impl Write, style: Style, m: &Mutation, start_ns: u64) 
         _ => "nobody on record".into(),
     };
     writeln!(to, "{}", style.bold(&format!("Change {}: {} by {who}", m.id, text::mutation(m.kind))))?;
-    row(to, "file", &text::file(&m.file))?;
-    row(to, "bytes", &text::range(m.offset, m.len))?;
+    row(to, if m.file.is_some() { "file" } else { "in" }, &text::changed(m))?;
+    row(to, "bytes", &text::span(m.file.as_ref(), m.offset, m.len))?;
     let took = text::ns(m.end_ns.map_or(0, |end| end.saturating_sub(m.at_ns)));
     let after = text::ns(m.at_ns.saturating_sub(start_ns));
     let took = match m.seen_by {
@@ -295,7 +309,7 @@ pub fn hit(to: &mut impl Write, m: &Mutation, t: &Transfer) -> io::Result<()> {
             phase(hit.phase),
             text::api(t.api),
             process(&t.comm, t.pid, t.tid),
-            range(t.offset, t.bytes),
+            bytes(t),
             peer(t),
             text::outcome(t.outcome),
             text::verdict(t.verdict),

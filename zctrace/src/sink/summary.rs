@@ -98,7 +98,7 @@ pub struct Summary {
     /// Per interface.
     pub apis: BTreeMap<Api, Group>,
     /// Transfers and bytes per file.
-    pub files: BTreeMap<FileRef, (u64, u64)>,
+    pub files: BTreeMap<Option<FileRef>, (u64, u64)>,
     /// Transfers and bytes of files beyond the bound.
     pub others: (u64, u64),
     /// Per way of release.

@@ -42,13 +42,8 @@ fn hitting<'a>(facts: &'a [Fact], t: &Transfer) -> Vec<&'a Mutation> {
 
 /// One transfer as a line drawn to scale.
 fn transfer(out: &mut String, t: &Transfer, mutations: &[&Mutation], seen: Option<&Seen>) {
-    let _ = writeln!(
-        out,
-        "\nsendfile() of {} from {} by pid {}\n",
-        text::bytes(t.bytes),
-        text::file(&t.file),
-        t.pid
-    );
+    let _ =
+        writeln!(out, "\nsendfile() of {} from {} by pid {}\n", text::bytes(t.bytes), text::source(t), t.pid);
     let end = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
     let span = end.saturating_sub(t.submit_ns).max(1);
     let mut marks: Vec<(u64, String)> =

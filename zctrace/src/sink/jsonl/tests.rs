@@ -34,9 +34,9 @@ fn a_transfer() {
         concat!(
             r#"{"type":"transfer","id":"3-17","api":"sendfile","pid":4242,"tid":4243,"comm":"nginx","#,
             r#""cgroup":"/system.slice/nginx.service","file":{"dev":"8:1","ino":12,"path":"/srv/www/site.tar"},"#,
-            r#""offset":4096,"requested":1048576,"bytes":65536,"socket":{"cookie":77,"id":"844424930131984","#,
-            r#""family":"inet","proto":"tcp","local":"127.0.0.1:80","remote":"192.168.1.7:54321"},"zero_copy":true,"#,
-            r#""submit_ns":6234567890,"return_ns":6235067890,"notify_ns":null,"first_xmit_ns":6234587890,"#,
+            r#""memory":null,"offset":4096,"requested":1048576,"bytes":65536,"socket":{"cookie":77,"id":"844424930131984","#,
+            r#""family":"inet","proto":"tcp","local":"127.0.0.1:80","remote":"192.168.1.7:54321"},"zero_copy":true,"copied_because":null,"#,
+            r#""submit_ns":6234567890,"return_ns":6235067890,"notify_ns":null,"notify_copied":null,"first_xmit_ns":6234587890,"#,
             r#""ack_ns":6234967890,"release_ns":6236567890,"gap_ns":2000000,"exposure_ns":1500000,"retransmits":0,"#,
             r#""released_by":"receiver_read","outcome":"released","verdict":"unknown","#,
             r#""content":null,"reasons":["mutations-unwatched"],"rules":[],"mutations":[]}"#,
@@ -85,8 +85,8 @@ fn what_is_not_known_is_null() {
         concat!(
             r#"{"type":"transfer","id":"3-17","api":"splice","pid":4242,"tid":4243,"comm":"e\\x1b[2J\\xff","#,
             r#""cgroup":null,"file":{"dev":"0:27","ino":99,"path":null},"#,
-            r#""offset":4096,"requested":1048576,"bytes":null,"socket":null,"zero_copy":true,"#,
-            r#""submit_ns":6234567890,"return_ns":null,"notify_ns":null,"first_xmit_ns":null,"#,
+            r#""memory":null,"offset":4096,"requested":1048576,"bytes":null,"socket":null,"zero_copy":true,"copied_because":null,"#,
+            r#""submit_ns":6234567890,"return_ns":null,"notify_ns":null,"notify_copied":null,"first_xmit_ns":null,"#,
             r#""ack_ns":null,"release_ns":null,"gap_ns":null,"exposure_ns":null,"retransmits":0,"#,
             r#""released_by":null,"outcome":"held","verdict":"unknown","#,
             r#""content":null,"reasons":["mutations-unwatched"],"rules":[],"mutations":[]}"#,

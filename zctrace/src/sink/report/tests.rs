@@ -140,10 +140,10 @@ fn the_longest_words_fit() {
     for ino in 0..20u64 {
         let mut t = fixture::transfer(ino);
         let long = format!("/{}/{ino}", "long-name-".repeat(30));
-        t.file = FileRef {
+        t.file = Some(FileRef {
             id: FileId { dev: u32::MAX, ino: u64::MAX - ino, generation: 0 },
             path: (ino > 3).then(|| long.as_bytes().into()),
-        };
+        });
         t.released_by = [
             ReleasedBy::Ack,
             ReleasedBy::TxComplete,

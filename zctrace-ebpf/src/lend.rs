@@ -1,0 +1,402 @@
+//! Operations that lend pages: system calls by their task, requests of io_uring by their
+//! `struct io_kiocb`.
+
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_cgroup_id,
+};
+use zctrace_common::{
+    counter::{self, gate},
+    kernel::{
+        OpAt, OpEnter, OpExit, Pipe, end, family, full_map, kind, memory, op, op_at, op_flag, op_more,
+        pipe_why, proto,
+    },
+};
+
+use crate::{
+    emit, filter,
+    globals::{cfg_get, off},
+    kread::{self, End},
+    maps::{NOTIFS, NotifEnt, OPS, OpEnt, PIPES, PipeEnt, REQUESTS, RX_SPLICE, SOCKS},
+    memory::{Area, area},
+    track, watch,
+};
+
+const O_NONBLOCK: u32 = 0o4000;
+const NETIF_F_SG: u64 = 1;
+
+/// What an operation is to lend, from where to where.
+#[repr(C)]
+pub struct Call {
+    /// `struct io_kiocb *`; 0: a system call of this task.
+    pub req: u64,
+    /// `struct file *` of the source; 0: memory.
+    pub src: u64,
+    /// Where in the file, or the address.
+    pub pos: u64,
+    /// `struct file *` of the destination.
+    pub dst: u64,
+    pub count: u64,
+    /// The request's `struct io_kiocb *` for its notification, or 0.
+    pub notif: u64,
+    pub segments: u16,
+    /// `op::*`
+    pub op: u8,
+    /// `op_more::*`
+    pub more: u8,
+    /// 1: it will not wait.
+    pub nonblock: u8,
+}
+
+impl Call {
+    #[inline(always)]
+    fn from_memory(&self) -> bool {
+        matches!(self.op, op::VMSPLICE | op::MSG_ZEROCOPY | op::URING_SEND_ZC | op::URING_SENDMSG_ZC)
+    }
+}
+
+#[inline(always)]
+pub fn enter(call: &Call) {
+    let mut src = kread::end_of(call.src);
+    let dst = kread::end_of(call.dst);
+    let to_pipe = dst.kind == end::PIPE;
+    let memory = call.from_memory();
+    let opens = if memory {
+        (dst.kind == end::SOCK || to_pipe) && call.count != 0
+    } else {
+        src.kind == end::FILE
+            && (to_pipe || (dst.kind == end::SOCK && call.op == op::SENDFILE))
+            && call.op != op::TEE
+    };
+    let opens = opens && passes(call.op, dst);
+    let mut at = Area { addr: call.pos, file: 0, off: 0, kind: 0 };
+    if memory {
+        if !opens {
+            return;
+        }
+        at = area(call.pos);
+        if at.file != 0 {
+            src = End { kind: end::MEMORY, file: at.file, ptr: kread::get(at.file, off!(file_inode)) };
+        } else {
+            src = End { kind: end::MEMORY, file: 0, ptr: 0 };
+        }
+    }
+    let opens = opens && filter::file_at(src.ptr);
+    if src.kind == end::SOCK && to_pipe {
+        // Frags may leave a receive queue for a pipe without their head.
+        if RX_SPLICE.insert(&src.ptr, &1, 0).is_ok() {
+            track::remember_slab(src.ptr);
+            if !emit::gate(gate::RX_SPLICE) {
+                emit::gate_add(gate::RX_SPLICE, 1);
+            }
+        }
+    }
+
+    // Who waits on an empty pipe may be the one to take the first lent pages out of it.
+    let src_pipe = if src.kind == end::PIPE {
+        let pos = kread::pipe_pos(src.ptr);
+        track::pipe(src.ptr, pos.head == pos.tail)
+    } else {
+        None
+    };
+    // A pipe that takes lent pages from a file or from a tracked pipe is tracked from then on.
+    let dst_pipe = if to_pipe { track::pipe(dst.ptr, opens || src_pipe.is_some()) } else { None };
+    if !opens && src_pipe.is_none() && dst_pipe.is_none() {
+        return;
+    }
+    submit(call, src, dst, opens, &at, src_pipe, dst_pipe);
+}
+
+#[inline(always)]
+fn passes(op: u8, dst: End) -> bool {
+    if cfg_get!(ops) & (1 << op) == 0 || !filter::task() {
+        return false;
+    }
+    dst.kind != end::SOCK || filter::sock(dst.ptr)
+}
+
+#[inline(always)]
+fn submit(
+    call: &Call,
+    src: End,
+    dst: End,
+    opens: bool,
+    area: &Area,
+    src_pipe: Option<*mut PipeEnt>,
+    dst_pipe: Option<*mut PipeEnt>,
+) {
+    let memory = src.kind == end::MEMORY;
+    let mut flags = if opens { op_flag::OPENS } else { 0 };
+    let mut more = call.more;
+    if call.nonblock != 0 || kread::get::<u32>(dst.file, off!(file_flags)) & O_NONBLOCK != 0 {
+        flags |= op_flag::NONBLOCK;
+    }
+    let (mut dev, mut ino, mut watch, mut generation) = (0, 0, 0, 0);
+    let mut src_pos = if memory && src.file != 0 { area.off } else { call.pos };
+    if src.kind == end::FILE || (memory && src.file != 0) {
+        (dev, ino) = kread::identity(src.ptr);
+        if !memory {
+            flags |= reads_by_copy(src.file);
+        }
+        if opens {
+            (watch, generation) = watch::start(src.file, dev, ino);
+            track::path(src.file, generation);
+        }
+    }
+    let (mut to, mut dst_pos, mut zckey) = (0, 0, 0u32);
+    if dst.kind == end::SOCK {
+        to = track::sock(dst.ptr);
+        if to == 0 {
+            return;
+        }
+        if is_tcp(dst.ptr) {
+            flags |= sock_state(dst.ptr);
+            dst_pos = kread::get(dst.ptr, off!(tcp_write_seq));
+        }
+        if memory {
+            zckey = kread::get(dst.ptr, off!(sk_zckey));
+            let bits: u64 = kread::get(dst.ptr, off!(sk_flags));
+            if call.op == op::MSG_ZEROCOPY && bits >> (off!(sock_zerocopy) & 63) & 1 == 0 {
+                more |= op_more::NOT_ASKED;
+            }
+        }
+    }
+    if let Some(ent) = dst_pipe {
+        to = unsafe { (*ent).id };
+        dst_pos = kread::pipe_pos(dst.ptr).head;
+        if opens || src_pipe.is_some() {
+            unsafe { (*ent).busy = (*ent).busy.wrapping_add(1) };
+            track::pipe_watch(ent);
+        }
+    }
+    let stamp = emit::stamp();
+    let ent = OpEnt {
+        id: if call.req == 0 { 0 } else { stamp.id() },
+        src: if src_pipe.is_some() { src.ptr } else { 0 },
+        dst: if dst_pipe.is_some() || dst.kind == end::SOCK { dst.ptr } else { 0 },
+        src_kind: src.kind,
+        dst_kind: dst.kind,
+        opens: u8::from(opens || src_pipe.is_some()),
+        queued: u8::from(more & op_more::QUEUED != 0),
+        dst_pos,
+        mapping: if opens && src.kind == end::FILE { kread::get(src.file, off!(file_mapping)) } else { 0 },
+        off: src_pos,
+        count: call.count,
+    };
+    if !keep(call, &ent, to) {
+        return;
+    }
+    let from_pipe = match src_pipe {
+        Some(pipe) => unsafe { (*pipe).memory != 0 },
+        None => false,
+    };
+    if memory || from_pipe {
+        if dst.kind == end::SOCK {
+            sends_memory(dst.ptr, &ent);
+        } else if let Some(pipe) = dst_pipe {
+            unsafe { (*pipe).memory = 1 };
+        }
+    }
+    // Filled in place: older kernels allow 512 bytes of stack to a program and all that it calls.
+    let Some(frame) = emit::reserve::<OpEnter>(kind::OP_ENTER, stamp) else {
+        return;
+    };
+    if opens && src.file != 0 {
+        watch |= watch::mapped(src.file);
+    }
+    let (mut from, mut src_off, mut src_head) = (0, 0, 0);
+    if let Some(ent) = src_pipe {
+        let pos = kread::pipe_pos(src.ptr);
+        from = unsafe { (*ent).id };
+        (src_pos, src_off, src_head) = (u64::from(pos.tail), pos.off, pos.head);
+    }
+    unsafe {
+        let body = &raw mut (*frame).body;
+        (*body).op = call.op;
+        (*body).src_kind = src.kind;
+        (*body).dst_kind = dst.kind;
+        (*body).flags = flags;
+        (*body).dev = dev;
+        (*body).ino = ino;
+        (*body).src = from;
+        (*body).dst = to;
+        (*body).src_pos = src_pos;
+        (*body).dst_pos = u64::from(dst_pos);
+        (*body).src_off = src_off;
+        (*body).src_head = src_head;
+        (*body).count = call.count;
+        (*body).cgroup = bpf_get_current_cgroup_id();
+        (*body).comm = bpf_get_current_comm().unwrap_or_default();
+        (*body).generation = generation;
+        (*body).watch = watch;
+        (*body).addr = if memory { call.pos } else { 0 };
+        (*body).zckey = zckey;
+        (*body).segments = if memory { call.segments } else { 0 };
+        (*body).memory = if memory { area.kind as u8 } else { memory::NONE };
+        (*body).more = more;
+    }
+    emit::submit(frame);
+}
+
+/// `op_flag::*` of a file whose bytes are copied before they are lent.
+#[inline(always)]
+fn reads_by_copy(file: u64) -> u8 {
+    let mut flags = 0;
+    if kread::get::<u32>(file, off!(file_flags)) & off!(o_direct) != 0 {
+        flags |= op_flag::DIRECT;
+    }
+    let copy = cfg_get!(copy_splice_read);
+    if copy != 0 {
+        let fop: u64 = kread::get(file, off!(file_op));
+        if kread::get::<u64>(fop, off!(fop_splice_read)) == copy {
+            flags |= op_flag::COPY_READ;
+        }
+    }
+    flags
+}
+
+/// It goes on until it leaves. `false`: no room.
+#[inline(always)]
+fn keep(call: &Call, ent: &OpEnt, to: u64) -> bool {
+    let kept = if call.req == 0 {
+        let tid = bpf_get_current_pid_tgid() as u32;
+        OPS.insert(&tid, ent, 0)
+    } else {
+        if !emit::gate(gate::URING) {
+            emit::gate_add(gate::URING, 1);
+        }
+        if call.notif != 0 {
+            let _ = NOTIFS.insert(&call.notif, &NotifEnt { call: ent.id, sock: to }, 0);
+        }
+        REQUESTS.insert(&call.req, ent, 0)
+    };
+    if kept.is_err() {
+        emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, to);
+    }
+    kept.is_ok()
+}
+
+/// The socket sends memory: its notifications matter from now on, and so does what its frags are.
+#[inline(always)]
+fn sends_memory(sk: u64, op: &OpEnt) {
+    if !emit::gate(gate::MEMORY) {
+        emit::gate_add(gate::MEMORY, 1);
+    }
+    let Some(sock) = SOCKS.get_ptr_mut(&sk) else {
+        return;
+    };
+    let before = unsafe { (*sock).request };
+    unsafe { (*sock).memory = 1 };
+    if op.src_kind != end::MEMORY {
+        return;
+    }
+    unsafe { (*sock).request = op.id };
+    // Of a batch, each request has written before the next is submitted, and all end together.
+    if op.id != 0 && before != 0 {
+        let mark =
+            OpAt { call: before, dst_pos: u64::from(op.dst_pos), what: op_at::MARK, ..OpAt::default() };
+        emit::emit(kind::OP_AT, mark);
+    }
+}
+
+#[inline(always)]
+fn is_tcp(sk: u64) -> bool {
+    kread::get::<u16>(sk, off!(sk_proto)) == proto::TCP
+        && kread::get::<u16>(sk, off!(sk_family)) != family::UNIX
+}
+
+/// Properties of a destination TCP socket.
+#[inline(always)]
+fn sock_state(sk: u64) -> u8 {
+    let mut flags = 0;
+    if kread::get::<u64>(sk, off!(sk_route_caps)) & NETIF_F_SG == 0 {
+        flags |= op_flag::NO_SG;
+    }
+    if kread::opt::<u64>(sk, off!(icsk_ulp)).unwrap_or_default() != 0 {
+        flags |= op_flag::ULP;
+    }
+    flags
+}
+
+/// TCP: `write_seq` of a tracked socket. Pipe: its head.
+#[inline(always)]
+fn reached(kind: u8, dst: u64) -> u64 {
+    if dst == 0 {
+        return 0;
+    }
+    if kind == end::PIPE {
+        return u64::from(kread::pipe_pos(dst).head);
+    }
+    match unsafe { SOCKS.get(&dst) } {
+        Some(sock) if sock.proto == proto::TCP => u64::from(kread::get::<u32>(dst, off!(tcp_write_seq))),
+        _ => 0,
+    }
+}
+
+/// A queued request starts.
+#[inline(always)]
+pub fn start(ent: &mut OpEnt) {
+    if ent.queued == 0 {
+        return;
+    }
+    ent.queued = 0;
+    let mut body = OpAt { call: ent.id, dst_pos: reached(ent.dst_kind, ent.dst), ..OpAt::default() };
+    ent.dst_pos = body.dst_pos as u32;
+    if ent.src != 0 {
+        let pos = kread::pipe_pos(ent.src);
+        (body.src_pos, body.src_off, body.src_head) = (u64::from(pos.tail), pos.off, pos.head);
+    }
+    body.what = op_at::START;
+    emit::emit(kind::OP_AT, body);
+}
+
+/// The operation returned. `flags`: `op_exit::*`.
+#[inline(always)]
+pub fn leave(ent: &OpEnt, ret: i64, flags: u32) {
+    let mut body = OpExit { ret, call: ent.id, flags, ..OpExit::default() };
+    if ent.src != 0 {
+        let pos = kread::pipe_pos(ent.src);
+        body.src_pos = u64::from(pos.tail);
+        body.src_off = pos.off;
+        body.src_head = pos.head;
+        if let Some(pipe) = PIPES.get_ptr_mut(&ent.src) {
+            track::pipe_drained(pipe, pos.tail);
+        }
+    }
+    let mut behind = None;
+    body.dst_pos = reached(ent.dst_kind, ent.dst);
+    if ent.dst_kind == end::SOCK && ent.dst != 0 {
+        if ent.src_kind == end::MEMORY {
+            body.zckey = kread::get(ent.dst, off!(sk_zckey));
+            if let Some(sock) = SOCKS.get_ptr_mut(&ent.dst)
+                && unsafe { (*sock).request } == ent.id
+            {
+                unsafe { (*sock).request = 0 };
+            }
+        }
+    } else if ent.dst_kind == end::PIPE && ent.dst != 0 {
+        let pos = kread::pipe_pos(ent.dst);
+        if let Some(pipe) = PIPES.get_ptr_mut(&ent.dst) {
+            if ent.opens != 0 {
+                unsafe {
+                    (*pipe).busy = (*pipe).busy.wrapping_sub(1);
+                    (*pipe).lent = pos.head;
+                }
+            }
+            // Somebody drained it while the producer was inside.
+            if (pos.tail.wrapping_sub(ent.dst_pos) as i32) > 0 {
+                behind = Some(Pipe {
+                    pipe: unsafe { (*pipe).id },
+                    head: pos.head,
+                    tail: pos.tail,
+                    off: pos.off,
+                    why: pipe_why::READ,
+                });
+            }
+            track::pipe_drained(pipe, pos.tail);
+        }
+    }
+    emit::emit(kind::OP_EXIT, body);
+    if let Some(pipe) = behind {
+        emit::emit(kind::PIPE, pipe);
+    }
+}
