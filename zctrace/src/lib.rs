@@ -12,6 +12,8 @@ pub mod cmd;
 pub mod engine;
 pub mod event;
 pub mod explain;
+#[cfg(feature = "live")]
+pub mod lab;
 pub mod model;
 pub mod order;
 pub mod pipeline;
