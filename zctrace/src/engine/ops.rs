@@ -53,7 +53,7 @@ impl Call {
         self.enter.flags & op_flag::ULP != 0
     }
 
-    fn from_memory(&self) -> bool {
+    fn is_memory(&self) -> bool {
         self.enter.src_kind == end::MEMORY
     }
 }
@@ -126,7 +126,7 @@ impl Engine {
             self.open(header, &call);
         }
         // Of a queued splice it is not known yet where it begins; other requests begin no earlier.
-        if e.more & op_more::QUEUED == 0 || call.from_memory() {
+        if e.more & op_more::QUEUED == 0 || call.is_memory() {
             self.begin(header.ts, &mut call);
         }
         if request {
@@ -159,7 +159,7 @@ impl Engine {
         }
         if e.dst_kind == end::SOCK {
             self.sock_doubts(e.dst, id);
-            if call.from_memory()
+            if call.is_memory()
                 && let Some(sock) = self.socks.get_mut(&e.dst)
             {
                 sock.notices.begin();
@@ -436,7 +436,7 @@ impl Engine {
     /// Whether a notification is to come, or has come already.
     fn expects(&mut self, call: &Call, x: &OpExit, moved: u64) -> Option<Told> {
         let e = &call.enter;
-        if !call.from_memory() || e.dst_kind != end::SOCK {
+        if !call.is_memory() || e.dst_kind != end::SOCK {
             return None;
         }
         let sock = self.socks.get_mut(&e.dst)?;

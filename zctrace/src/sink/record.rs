@@ -356,7 +356,7 @@ fn entered(h: &Header, e: &OpEnter) -> String {
     match e.src_kind {
         end::FILE => drop(write!(text, " {} of the file", range(e.src_pos, e.count))),
         end::MEMORY if e.ino != 0 => {
-            drop(write!(text, " {} of the file, mapped at {:#x}", range(e.src_pos, e.count), e.addr));
+            let _ = write!(text, " {} of the file, mapped at {:#x}", range(e.src_pos, e.count), e.addr);
         }
         end::MEMORY => drop(write!(text, " {} bytes of memory at {:#x}", e.count, e.addr)),
         _ => drop(write!(text, " {} bytes", e.count)),

@@ -72,11 +72,11 @@ fn files_are_bounded() {
     let mut s = Summary::default();
     for ino in 0..FILES as u64 + 3 {
         let mut t = transfer(1);
-        t.file.as_mut().unwrap().id.ino = ino;
+        t.file.iter_mut().for_each(|f| f.id.ino = ino);
         add(&mut s, t);
     }
     let mut known = transfer(1);
-    known.file.as_mut().unwrap().id.ino = 0;
+    known.file.iter_mut().for_each(|f| f.id.ino = 0);
     add(&mut s, known);
     assert_eq!((s.files.len(), s.others), (FILES, (3, 3 * 65_536)));
     assert_eq!(s.files.values().next(), Some(&(2, 2 * 65_536)));
