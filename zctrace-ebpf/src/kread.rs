@@ -80,7 +80,8 @@ pub fn host_of(file: u64) -> u64 {
 }
 
 /// What a file is, for a sender.
-#[derive(Clone, Copy)]
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
 pub struct End {
     /// `end::*`
     pub kind: u8,

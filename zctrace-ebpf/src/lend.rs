@@ -16,7 +16,7 @@ use crate::{
     emit, filter,
     globals::{cfg_get, off},
     kread::{self, End},
-    maps::{NOTIFS, NotifEnt, OPS, OpEnt, PIPES, PipeEnt, REQUESTS, RX_SPLICE, SOCKS},
+    maps::{CALL, NOTIFS, NotifEnt, OPS, OpEnt, PIPES, REQUESTS, RX_SPLICE, SOCKS},
     memory::{Area, area},
     track, watch,
 };
@@ -26,6 +26,7 @@ const NETIF_F_SG: u64 = 1;
 
 /// What an operation is to lend, from where to where.
 #[repr(C)]
+#[derive(Default)]
 pub struct Call {
     /// `struct io_kiocb *`; 0: a system call of this task.
     pub req: u64,
@@ -45,65 +46,73 @@ pub struct Call {
     pub more: u8,
     /// 1: it will not wait.
     pub nonblock: u8,
+    /// What is found out on the way.
+    pub src_end: End,
+    pub dst_end: End,
+    pub area: Area,
+    pub opens: u64,
 }
 
 impl Call {
     #[inline(always)]
-    fn from_memory(&self) -> bool {
+    fn is_memory(&self) -> bool {
         matches!(self.op, op::VMSPLICE | op::MSG_ZEROCOPY | op::URING_SEND_ZC | op::URING_SENDMSG_ZC)
     }
 }
 
+/// The room of a system call, or of a request.
 #[inline(always)]
-pub fn enter(call: &Call) {
-    let mut src = kread::end_of(call.src);
+pub fn room(of: u32) -> Option<&'static mut Call> {
+    Some(unsafe { &mut *CALL.get_ptr_mut(of)? })
+}
+
+/// Room for a system call.
+pub const SYSCALL: u32 = 0;
+/// Room for a request.
+pub const REQUEST: u32 = 1;
+
+/// What is in the room is entered.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_lend(of: u32) -> u64 {
+    let Some(call) = room(of) else {
+        return 0;
+    };
+    let src = kread::end_of(call.src);
     let dst = kread::end_of(call.dst);
     let to_pipe = dst.kind == end::PIPE;
-    let memory = call.from_memory();
-    let opens = if memory {
+    let opens = if call.is_memory() {
         (dst.kind == end::SOCK || to_pipe) && call.count != 0
     } else {
         src.kind == end::FILE
             && (to_pipe || (dst.kind == end::SOCK && call.op == op::SENDFILE))
             && call.op != op::TEE
     };
-    let opens = opens && passes(call.op, dst);
-    let mut at = Area { addr: call.pos, file: 0, off: 0, kind: 0 };
-    if memory {
-        if !opens {
-            return;
+    (call.src_end, call.dst_end) = (src, dst);
+    call.opens = u64::from(opens && passes(call.op, dst));
+    if call.is_memory() {
+        if call.opens == 0 {
+            return 0;
         }
-        at = area(call.pos);
-        if at.file != 0 {
-            src = End { kind: end::MEMORY, file: at.file, ptr: kread::get(at.file, off!(file_inode)) };
-        } else {
-            src = End { kind: end::MEMORY, file: 0, ptr: 0 };
-        }
+        let at = area(call.pos);
+        let ptr = if at.file == 0 { 0 } else { kread::get(at.file, off!(file_inode)) };
+        call.src_end = End { kind: end::MEMORY, file: at.file, ptr };
+        call.area = at;
+    } else if src.kind == end::SOCK && to_pipe {
+        spliced_from(src.ptr);
     }
-    let opens = opens && filter::file_at(src.ptr);
-    if src.kind == end::SOCK && to_pipe {
-        // Frags may leave a receive queue for a pipe without their head.
-        if RX_SPLICE.insert(&src.ptr, &1, 0).is_ok() {
-            track::remember_slab(src.ptr);
-            if !emit::gate(gate::RX_SPLICE) {
-                emit::gate_add(gate::RX_SPLICE, 1);
-            }
-        }
-    }
+    zct_fn_submit(of)
+}
 
-    // Who waits on an empty pipe may be the one to take the first lent pages out of it.
-    let src_pipe = if src.kind == end::PIPE {
-        let pos = kread::pipe_pos(src.ptr);
-        track::pipe(src.ptr, pos.head == pos.tail)
-    } else {
-        None
-    };
-    // A pipe that takes lent pages from a file or from a tracked pipe is tracked from then on.
-    let dst_pipe = if to_pipe { track::pipe(dst.ptr, opens || src_pipe.is_some()) } else { None };
-    if !opens && src_pipe.is_none() && dst_pipe.is_none() {
-        return;
+/// Frags may leave a receive queue for a pipe without their head.
+#[inline(always)]
+fn spliced_from(sk: u64) {
+    if RX_SPLICE.insert(&sk, &1, 0).is_ok() {
+        track::remember_slab(sk);
+        if !emit::gate(gate::RX_SPLICE) {
+            emit::gate_add(gate::RX_SPLICE, 1);
+        }
     }
-    submit(call, src, dst, opens, &at, src_pipe, dst_pipe);
 }
 
 #[inline(always)]
@@ -114,16 +123,27 @@ fn passes(op: u8, dst: End) -> bool {
     dst.kind != end::SOCK || filter::sock(dst.ptr)
 }
 
-#[inline(always)]
-fn submit(
-    call: &Call,
-    src: End,
-    dst: End,
-    opens: bool,
-    area: &Area,
-    src_pipe: Option<*mut PipeEnt>,
-    dst_pipe: Option<*mut PipeEnt>,
-) {
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
+    let Some(call) = room(of) else {
+        return 0;
+    };
+    let (src, dst, area) = (call.src_end, call.dst_end, call.area);
+    let opens = call.opens != 0 && filter::file_at(src.ptr);
+    // Who waits on an empty pipe may be the one to take the first lent pages out of it.
+    let src_pipe = if src.kind == end::PIPE {
+        let pos = kread::pipe_pos(src.ptr);
+        track::pipe(src.ptr, pos.head == pos.tail)
+    } else {
+        None
+    };
+    // A pipe that takes lent pages from a file or from a tracked pipe is tracked from then on.
+    let dst_pipe =
+        if dst.kind == end::PIPE { track::pipe(dst.ptr, opens || src_pipe.is_some()) } else { None };
+    if !opens && src_pipe.is_none() && dst_pipe.is_none() {
+        return 0;
+    }
     let memory = src.kind == end::MEMORY;
     let mut flags = if opens { op_flag::OPENS } else { 0 };
     let mut more = call.more;
@@ -139,14 +159,14 @@ fn submit(
         }
         if opens {
             (watch, generation) = watch::start(src.file, dev, ino);
-            track::path(src.file, generation);
+            track::zct_fn_path(src.file, generation);
         }
     }
     let (mut to, mut dst_pos, mut zckey) = (0, 0, 0u32);
     if dst.kind == end::SOCK {
-        to = track::sock(dst.ptr);
+        to = track::zct_fn_sock(dst.ptr);
         if to == 0 {
-            return;
+            return 0;
         }
         if is_tcp(dst.ptr) {
             flags |= sock_state(dst.ptr);
@@ -183,7 +203,7 @@ fn submit(
         count: call.count,
     };
     if !keep(call, &ent, to) {
-        return;
+        return 0;
     }
     let from_pipe = match src_pipe {
         Some(pipe) => unsafe { (*pipe).memory != 0 },
@@ -198,7 +218,7 @@ fn submit(
     }
     // Filled in place: older kernels allow 512 bytes of stack to a program and all that it calls.
     let Some(frame) = emit::reserve::<OpEnter>(kind::OP_ENTER, stamp) else {
-        return;
+        return 0;
     };
     if opens && src.file != 0 {
         watch |= watch::mapped(src.file);
@@ -235,6 +255,7 @@ fn submit(
         (*body).more = more;
     }
     emit::submit(frame);
+    0
 }
 
 /// `op_flag::*` of a file whose bytes are copied before they are lent.

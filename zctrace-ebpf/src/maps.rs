@@ -9,6 +9,7 @@ use zctrace_common::{call, counter};
 use crate::{
     change::Plan,
     content::{Content, Scratch},
+    lend::Call,
     watch::Watched,
 };
 
@@ -64,6 +65,11 @@ pub static PIPES: HashMap<u64, PipeEnt> = HashMap::with_max_entries(8192, 0);
 /// Tasks inside a traced call, by tid.
 #[map]
 pub static OPS: HashMap<u32, OpEnt> = HashMap::with_max_entries(8192, 0);
+
+/// What is about to lend, on this CPU: for system calls, and for requests. Not on the stack, where the
+/// verifier would tell its states apart by it.
+#[map]
+pub static CALL: PerCpuArray<Call> = PerCpuArray::with_max_entries(2, 0);
 
 /// Requests of io_uring that lend, by `struct io_kiocb *`.
 #[map]

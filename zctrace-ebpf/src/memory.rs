@@ -10,7 +10,7 @@ const VM_HUGETLB: u64 = 0x40_0000;
 
 /// The mapping at an address.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Area {
     pub addr: u64,
     /// `struct file *` of a shared mapping of a file, else 0.

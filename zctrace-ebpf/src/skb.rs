@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel};
 use zctrace_common::{
     counter,
     kernel::{Extent, Head, HeadFree, free_flag, full_map, head_flag, kind, proto},
@@ -132,7 +132,7 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
         emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
     }
     if ent.proto != proto::TCP {
-        extents(id, head, end, ent.memory != 0);
+        extents(id, head, end, ent.memory);
     }
 }
 
@@ -204,60 +204,76 @@ fn frag_seq(skb: u64, head: u64, len: u32) -> u32 {
     seq.wrapping_add(total).wrapping_sub(header).wrapping_sub(len)
 }
 
+/// A walk over frags that joins neighbours.
+#[repr(C)]
+struct Extents {
+    frags: u64,
+    /// 1: anonymous pages are stated too.
+    memory: u64,
+    /// The last `struct address_space *`, and whose it is.
+    mapping: u64,
+    ino: u64,
+    dev: u64,
+    run: Extent,
+}
+
 /// States the file ranges in the frags, neighbours joined; with `memory`, anonymous pages too.
-#[inline(always)]
-fn extents(id: u64, head: u64, end: u32, memory: bool) {
+#[inline(never)]
+fn extents(id: u64, head: u64, end: u32, memory: u64) -> u64 {
     let shinfo = head.wrapping_add(u64::from(end));
     let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
-    let frags = shinfo.wrapping_add(u64::from(off!(sh_frags)));
-    let mut run = Extent { head: id, ino: 0, off: 0, dev: 0, len: 0 };
-    let mut mapping = 0u64;
-    let (mut dev, mut ino) = (0u32, 0u64);
-    for i in 0..17u32 {
-        if i >= nr {
-            break;
+    let mut walk = Extents {
+        frags: shinfo.wrapping_add(u64::from(off!(sh_frags))),
+        memory,
+        mapping: 0,
+        ino: 0,
+        dev: 0,
+        run: Extent { head: id, ino: 0, off: 0, dev: 0, len: 0 },
+    };
+    unsafe { bpf_loop(nr & 0x3f, extent as *mut core::ffi::c_void, (&raw mut walk).cast(), 0) };
+    if walk.run.len != 0 {
+        emit::emit(kind::EXTENT, walk.run);
+    }
+    0
+}
+
+/// The next frag.
+extern "C" fn extent(i: u64, walk: *mut Extents) -> u64 {
+    let w = unsafe { &mut *walk };
+    let frag: Frag = kread::at(w.frags.wrapping_add(i * size_of::<Frag>() as u64));
+    // Bit 0 marks memory that is not a page (net_iov).
+    if frag.page & 1 != 0 {
+        return 0;
+    }
+    let link: u64 = kread::get(frag.page, off!(page_head));
+    let folio = if link & 1 != 0 { link - 1 } else { frag.page };
+    let mapping: u64 = kread::get(folio, off!(folio_mapping));
+    // Bit 0: PAGE_MAPPING_ANON
+    let anonymous = mapping & 1 != 0 && w.memory != 0;
+    if mapping == 0 || (mapping & 3 != 0 && !anonymous) {
+        return 0;
+    }
+    let (mut dev, mut ino, mut off) = (0, 0, w.run.off.wrapping_add(u64::from(w.run.len)));
+    if !anonymous {
+        if mapping != w.mapping {
+            w.mapping = mapping;
+            let host: u64 = kread::get(mapping, off!(mapping_host));
+            let (dev, ino) = kread::identity(host);
+            (w.dev, w.ino) = (u64::from(dev), ino);
         }
-        let frag: Frag = kread::at(frags.wrapping_add(u64::from(i) * size_of::<Frag>() as u64));
-        // Bit 0 marks memory that is not a page (net_iov).
-        if frag.page & 1 != 0 {
-            continue;
-        }
-        let link: u64 = kread::get(frag.page, off!(page_head));
-        let folio = if link & 1 != 0 { link - 1 } else { frag.page };
-        let map: u64 = kread::get(folio, off!(folio_mapping));
-        if map & 3 != 0 {
-            // PAGE_MAPPING_ANON
-            if map & 1 != 0 && memory {
-                if run.len != 0 && run.ino != 0 {
-                    emit::emit(kind::EXTENT, run);
-                    run.len = 0;
-                }
-                run = Extent { head: id, ino: 0, off: 0, dev: 0, len: run.len.wrapping_add(frag.len) };
-            }
-            continue;
-        }
-        if map == 0 {
-            continue;
-        }
-        if map != mapping {
-            mapping = map;
-            let host: u64 = kread::get(map, off!(mapping_host));
-            (dev, ino) = kread::identity(host);
-        }
+        (dev, ino) = (w.dev as u32, w.ino);
         let index: u64 = kread::get(folio, off!(folio_index));
         let nth = frag.page.wrapping_sub(folio) / u64::from(off!(page_size_of)).max(1);
-        let off = (index.wrapping_add(nth) << 12).wrapping_add(u64::from(frag.off));
-        if run.len != 0 && run.ino == ino && run.dev == dev && run.off.wrapping_add(u64::from(run.len)) == off
-        {
-            run.len = run.len.wrapping_add(frag.len);
-        } else {
-            if run.len != 0 {
-                emit::emit(kind::EXTENT, run);
-            }
-            run = Extent { head: id, ino, off, dev, len: frag.len };
-        }
+        off = (index.wrapping_add(nth) << 12).wrapping_add(u64::from(frag.off));
     }
-    if run.len != 0 {
-        emit::emit(kind::EXTENT, run);
+    let run = &mut w.run;
+    let follows = run.ino == ino && run.dev == dev && run.off.wrapping_add(u64::from(run.len)) == off;
+    if run.len != 0 && !follows {
+        emit::emit(kind::EXTENT, *run);
     }
+    if run.len == 0 || !follows {
+        (run.ino, run.off, run.dev, run.len) = (ino, off, dev, 0);
+    }
+    run.len = run.len.wrapping_add(frag.len);
+    0
 }

@@ -14,8 +14,12 @@ use crate::{
 };
 
 /// The id of `sk`, which is tracked from now on; 0 when there is no room.
+///
+/// A global function, as other large ones are: the verifier goes through it once, and not once more for
+/// each way to get here.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn sock(sk: u64) -> u64 {
+pub extern "C" fn zct_fn_sock(sk: u64) -> u64 {
     if let Some(ent) = unsafe { SOCKS.get(&sk) } {
         return ent.id;
     }
@@ -165,8 +169,9 @@ pub fn pipe_drained(ent: *mut PipeEnt, tail: u32) {
 }
 
 /// States the path of an open file, once per (inode, dentry).
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn path(file: u64, generation: u32) -> u64 {
+pub extern "C" fn zct_fn_path(file: u64, generation: u32) -> u64 {
     let inode: u64 = kread::get(file, off!(file_inode));
     let dentry: u64 = kread::get(file, off!(file_dentry));
     let (dev, ino) = kread::identity(inode);

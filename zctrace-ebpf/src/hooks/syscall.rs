@@ -89,18 +89,10 @@ pub fn zct_sys_enter(ctx: RawTracePointContext) -> i32 {
 fn lend(class: u8, regs: &Regs) -> u64 {
     let task = kread::task();
     let file = |n| kread::file_of(task, regs.arg(n));
-    let mut call = Call {
-        req: 0,
-        src: 0,
-        pos: 0,
-        dst: file(0),
-        count: 0,
-        notif: 0,
-        segments: 0,
-        op: op::MSG_ZEROCOPY,
-        more: 0,
-        nonblock: 0,
+    let Some(call) = lend::room(lend::SYSCALL) else {
+        return 0;
     };
+    *call = Call { dst: file(0), op: op::MSG_ZEROCOPY, ..Call::default() };
     match class {
         call::SENDFILE => {
             call.op = op::SENDFILE;
@@ -134,8 +126,7 @@ fn lend(class: u8, regs: &Regs) -> u64 {
             (call.pos, call.count, call.segments) = (buffers.addr, buffers.total, buffers.count as u16);
         }
     }
-    lend::enter(&call);
-    0
+    lend::zct_fn_lend(lend::SYSCALL)
 }
 
 /// Where in its file a call begins: at the offset that it points to, or at the file's own.

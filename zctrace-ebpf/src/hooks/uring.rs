@@ -129,18 +129,10 @@ fn lend(req: u64, op: u8) -> u64 {
     }
     let ctx: u64 = kread::get(req, off!(uring_ctx));
     let behind = kread::opt::<u64>(ctx, off!(uring_chain)).unwrap_or_default() != 0;
-    let mut call = Call {
-        req,
-        src: 0,
-        pos: 0,
-        dst: file_of(req),
-        count: 0,
-        notif: 0,
-        segments: 1,
-        op: op::URING_SPLICE,
-        more: op_more::REQUEST,
-        nonblock: 0,
+    let Some(call) = lend::room(lend::REQUEST) else {
+        return 0;
     };
+    *call = Call { req, dst: file_of(req), op: op::URING_SPLICE, more: op_more::REQUEST, ..Call::default() };
     if op == opcode::SPLICE {
         let flags: u32 = kread::get(req, off!(uring_splice_flags));
         let fd: u32 = kread::get(req, off!(uring_splice_fd));
@@ -171,8 +163,7 @@ fn lend(req: u64, op: u8) -> u64 {
             call.more |= op_more::QUEUED;
         }
     }
-    lend::enter(&call);
-    0
+    lend::zct_fn_lend(lend::REQUEST)
 }
 
 /// A request starts to run: what its ends stand at now is where it begins.
