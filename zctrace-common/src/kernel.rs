@@ -742,7 +742,7 @@ pub struct Mapped {
 
 /// Values of [`Print::when`].
 pub mod when {
-    /// The call of the same task is about to lend it. Stated after its [`super::OpEnter`], before the
+    /// The call of the same task, or the request, is about to lend it. Stated after its [`super::OpEnter`], before the
     /// kernel enters the call.
     pub const SUBMIT: u8 = 1;
     /// It returned in the middle of a page. Stated before its [`super::OpExit`].
@@ -765,11 +765,11 @@ pub const PRINT_PAGES: usize = 17;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Print {
-    /// Head id; 0: of the page cache.
+    /// Head id. At submit and return: id of the request's [`OpEnter`], or 0 for the task's call.
     pub head: u64,
-    /// `inode.i_ino`
+    /// `inode.i_ino`; 0: memory of a process.
     pub ino: u64,
-    /// File offset of the first byte.
+    /// File offset of the first byte. Of memory: at the submit its address; else where in its page it is.
     pub off: u64,
     /// `super_block.s_dev`
     pub dev: u32,

@@ -10,7 +10,7 @@ use core::{
     ptr::{read_volatile, write_volatile},
 };
 
-use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user};
 use zctrace_common::{
     config::{KEYS, SAMPLE, fingerprint},
     kernel::Print,
@@ -73,6 +73,12 @@ pub fn is_on() -> bool {
     cfg_get!(fingerprint) != fingerprint::OFF
 }
 
+/// Whether every page is.
+#[inline(always)]
+pub fn is_full() -> bool {
+    cfg_get!(fingerprint) == fingerprint::FULL
+}
+
 /// The room of this number.
 #[inline(always)]
 pub fn room(level: u32) -> Option<&'static mut Scratch> {
@@ -133,18 +139,42 @@ pub fn sum(scratch: &mut Scratch, page: u64, first: u32, len: u32) -> Option<u64
     if len == 0 || len > PAGE {
         return None;
     }
-    let words = (&raw mut scratch.words).cast::<u64>();
-    let (from, to) = (first / BLOCK, (first + len - 1) / BLOCK);
-    if len != PAGE {
-        zero(words, from);
-        zero(words, to);
+    clear(scratch, first, len);
+    let from = scratch.direct.wrapping_add(page.wrapping_mul(64)).wrapping_add(u64::from(first));
+    read(scratch, from, first, len, false)?;
+    Some(total(scratch, first, len))
+}
+
+/// The sum over `len` bytes of the current process's memory at `addr`, all in one page.
+#[inline(always)]
+pub fn sum_user(scratch: &mut Scratch, addr: u64, len: u32) -> Option<u64> {
+    if len == 0 || len > PAGE {
+        return None;
     }
-    read(words, scratch.direct, page, first, len)?;
+    let first = addr as u32 & (PAGE - 1);
+    clear(scratch, first, len);
+    read(scratch, addr, first, len, true)?;
+    Some(total(scratch, first, len))
+}
+
+/// Of the blocks that are not filled, the first and the last.
+#[inline(always)]
+fn clear(scratch: &mut Scratch, first: u32, len: u32) {
+    if len != PAGE {
+        let words = (&raw mut scratch.words).cast::<u64>();
+        zero(words, first / BLOCK);
+        zero(words, (first + len - 1) / BLOCK);
+    }
+}
+
+#[inline(always)]
+fn total(scratch: &Scratch, first: u32, len: u32) -> u64 {
+    let (from, to) = (first / BLOCK, (first + len - 1) / BLOCK);
     let mut blocks = Blocks { level: u64::from(scratch.level), first: u64::from(from), sum: 0 };
     unsafe {
         bpf_loop(to - from + 1, block as *mut core::ffi::c_void, (&raw mut blocks).cast(), 0);
     }
-    Some(blocks.sum)
+    blocks.sum
 }
 
 /// What the sum is made of: the verifier goes through one block, not through a page.
@@ -185,14 +215,20 @@ fn zero(words: *mut u64, block: u32) {
 
 /// Copies to the same place in `words` as in the page.
 #[inline(always)]
-fn read(words: *mut u64, direct: u64, page: u64, first: u32, len: u32) -> Option<()> {
-    let from = direct.wrapping_add(page.wrapping_mul(64)).wrapping_add(u64::from(first));
+fn read(scratch: &mut Scratch, from: u64, first: u32, len: u32, user: bool) -> Option<()> {
     // Limits that the compiler knows already, where the verifier sees them.
     let (first, len) = (black_box(first) & (PAGE - 1), black_box(len));
     if len > PAGE {
         return None;
     }
-    let to = unsafe { words.cast::<u8>().add(first as usize) };
-    let failed = unsafe { bpf_probe_read_kernel(to.cast(), len, from as *const core::ffi::c_void) };
+    let to = unsafe { (&raw mut scratch.words).cast::<u8>().add(first as usize) };
+    let from = from as *const core::ffi::c_void;
+    let failed = unsafe {
+        if user {
+            bpf_probe_read_user(to.cast(), len, from)
+        } else {
+            bpf_probe_read_kernel(to.cast(), len, from)
+        }
+    };
     if failed == 0 { Some(()) } else { None }
 }

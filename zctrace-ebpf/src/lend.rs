@@ -198,9 +198,10 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
         opens: u8::from(opens || src_pipe.is_some()),
         queued: u8::from(more & op_more::QUEUED != 0),
         dst_pos,
-        mapping: if opens && src.kind == end::FILE { kread::get(src.file, off!(file_mapping)) } else { 0 },
+        mapping: if opens && src.file != 0 { kread::get(src.file, off!(file_mapping)) } else { 0 },
         off: src_pos,
         count: call.count,
+        addr: if memory && src.file == 0 && call.segments == 1 { call.pos } else { 0 },
     };
     if !keep(call, &ent, to) {
         return 0;

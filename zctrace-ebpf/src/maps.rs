@@ -259,4 +259,6 @@ pub struct OpEnt {
     pub mapping: u64,
     pub off: u64,
     pub count: u64,
+    /// Of memory that is no file's, where it is; 0: none, or in several buffers.
+    pub addr: u64,
 }

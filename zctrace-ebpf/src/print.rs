@@ -282,6 +282,10 @@ fn sent(scratch: &mut Scratch, page: u64, first: u32, pos: u32, len: u32) -> Opt
         return None;
     }
     let folio = folio(scratch, page)?;
+    // Bit 0: PAGE_MAPPING_ANON
+    if folio.mapping & 1 != 0 && content::is_full() {
+        return anonymous(scratch, page, first, pos, len);
+    }
     if folio.mapping == 0 || folio.mapping & 3 != 0 {
         return None;
     }
@@ -301,9 +305,62 @@ fn sent(scratch: &mut Scratch, page: u64, first: u32, pos: u32, len: u32) -> Opt
     Some(())
 }
 
-/// States what the page cache holds of `[off, end)`, of the first pages only.
+/// Memory of a process: what it is the packet does not show, only where in its page it begins.
+#[inline(always)]
+fn anonymous(scratch: &mut Scratch, page: u64, first: u32, pos: u32, len: u32) -> Option<()> {
+    begun(&mut scratch.print);
+    let sum = content::sum(scratch, page, first, len)?;
+    let next = scratch.print.off.wrapping_add(u64::from(scratch.print.len));
+    let follows = scratch.print.len != 0 && next as u32 & (PAGE - 1) == first;
+    let off = if follows { next } else { u64::from(first) };
+    add(&mut scratch.print, (0, 0), off, pos, len, sum);
+    Some(())
+}
+
+/// States what `len` bytes of the current process's memory hold, of the first pages only. `call`: id of the
+/// request that is about to lend them, or 0.
 #[inline(never)]
-pub fn cached(mapping: u64, off: u64, end: u64, when: u8) -> u64 {
+pub fn memory(call: u64, addr: u64, len: u64) -> u64 {
+    if !content::is_full() {
+        return 0;
+    }
+    let Some((level, scratch)) = content::enter() else {
+        return 0;
+    };
+    begin(&mut scratch.print, call, when::SUBMIT);
+    scratch.cached = Cached { mapping: 0, off: addr, end: addr.wrapping_add(len), node: 0, base: 0 };
+    each(MOST as u32, user_page, level);
+    flush(&mut scratch.print);
+    content::leave(level);
+    0
+}
+
+/// The next page of the process.
+extern "C" fn user_page(_: u64, level: *const u64) -> u64 {
+    let Some(scratch) = content::room(unsafe { *level } as u32) else {
+        return STOP;
+    };
+    let c = &mut scratch.cached;
+    if c.off >= c.end {
+        return STOP;
+    }
+    let (at, left) = (c.off, c.end - c.off);
+    let room = PAGE - (at as u32 & (PAGE - 1));
+    let len = if left < u64::from(room) { left as u32 } else { room };
+    c.off = at.wrapping_add(u64::from(len));
+    begun(&mut scratch.print);
+    let Some(sum) = content::sum_user(scratch, at, len) else {
+        flush(&mut scratch.print);
+        return GO_ON;
+    };
+    let pos = scratch.print.pos.wrapping_add(scratch.print.len);
+    add(&mut scratch.print, (0, 0), at, pos, len, sum);
+    GO_ON
+}
+
+/// States what the page cache holds of `[off, end)`, of the first pages only. `call`: as in [`memory`].
+#[inline(never)]
+pub fn cached(call: u64, mapping: u64, off: u64, end: u64, when: u8) -> u64 {
     let host: u64 = kread::get(mapping, off!(mapping_host));
     let size = watch::size(host);
     let end = if end < size { end } else { size };
@@ -313,7 +370,7 @@ pub fn cached(mapping: u64, off: u64, end: u64, when: u8) -> u64 {
     let Some((level, scratch)) = content::enter() else {
         return 0;
     };
-    begin(&mut scratch.print, 0, when);
+    begin(&mut scratch.print, call, when);
     scratch.cached = Cached { mapping, off, end, node: 0, base: 0 };
     (scratch.frags.dev, scratch.frags.ino) = kread::identity(host);
     each(MOST as u32, page, level);
@@ -460,6 +517,6 @@ pub fn split(mapping: u64, off: u64, count: u64, moved: u64) {
     }
     let (page, end) = (cut & !mask, off.wrapping_add(count));
     let next = page.wrapping_add(u64::from(PAGE));
-    cached(mapping, if page > off { page } else { off }, cut, when::RETURN);
-    cached(mapping, cut, if next < end { next } else { end }, when::RETURN);
+    cached(0, mapping, if page > off { page } else { off }, cut, when::RETURN);
+    cached(0, mapping, cut, if next < end { next } else { end }, when::RETURN);
 }

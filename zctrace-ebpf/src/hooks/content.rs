@@ -7,32 +7,46 @@ use zctrace_common::kernel::{end, when};
 use crate::{
     globals::off,
     kread,
-    maps::{HEADS, OPS, OpEnt},
+    maps::{HEADS, OPS, OpEnt, REQUESTS},
     print,
 };
 
-/// The call that the current task is in, if it lends bytes of a file.
+/// What an operation is about to lend.
 #[inline(always)]
-fn call() -> Option<&'static OpEnt> {
-    let tid = bpf_get_current_pid_tgid() as u32;
-    let op = unsafe { OPS.get(&tid) }?;
-    if op.mapping == 0 { None } else { Some(op) }
+fn look(op: &OpEnt) {
+    if op.mapping == 0 {
+        if op.addr != 0 {
+            print::memory(op.id, op.addr, op.count);
+        }
+        return;
+    }
+    // A pipe takes no more than it has room for.
+    let mut pages = u64::MAX;
+    if op.dst_kind == end::PIPE && op.queued == 0 {
+        let pos = kread::pipe_pos(op.dst);
+        let room: u32 = kread::get(op.dst, off!(pipe_max));
+        pages = u64::from(room.wrapping_sub(pos.head.wrapping_sub(pos.tail)));
+    }
+    print::cached(op.id, op.mapping, op.off, print::lends(op.off, op.count, pages), when::SUBMIT);
 }
 
 /// After `zct_sys_enter`: the file is watched by now, and the call itself has not begun.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn zct_content_enter(_: RawTracePointContext) -> i32 {
-    let Some(op) = call() else {
-        return 0;
-    };
-    // A pipe takes no more than it has room for.
-    let mut pages = u64::MAX;
-    if op.dst_kind == end::PIPE {
-        let pos = kread::pipe_pos(op.dst);
-        let room: u32 = kread::get(op.dst, off!(pipe_max));
-        pages = u64::from(room.wrapping_sub(pos.head.wrapping_sub(pos.tail)));
+    let tid = bpf_get_current_pid_tgid() as u32;
+    if let Some(op) = unsafe { OPS.get(&tid) } {
+        look(op);
     }
-    print::cached(op.mapping, op.off, print::lends(op.off, op.count, pages), when::SUBMIT);
+    0
+}
+
+/// After `zct_uring_submit`: the request has not been issued.
+#[raw_tracepoint(tracepoint = "io_uring_submit_req")]
+pub fn zct_content_uring(ctx: RawTracePointContext) -> i32 {
+    let req: u64 = ctx.arg(0);
+    if let Some(op) = unsafe { REQUESTS.get(&req) } {
+        look(op);
+    }
     0
 }
 
@@ -40,8 +54,10 @@ pub fn zct_content_enter(_: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn zct_content_exit(ctx: RawTracePointContext) -> i32 {
     let ret: i64 = ctx.arg(1);
+    let tid = bpf_get_current_pid_tgid() as u32;
     if ret > 0
-        && let Some(op) = call()
+        && let Some(op) = unsafe { OPS.get(&tid) }
+        && op.mapping != 0
     {
         print::split(op.mapping, op.off, op.count, ret as u64);
     }

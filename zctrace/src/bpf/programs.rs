@@ -88,6 +88,7 @@ pub const LOOKS: &[Look] = &[
     Look { by: "zct_start_xmit", name: "zct_content_xmit", first: false },
     Look { by: "zct_sys_exit", name: "zct_content_exit", first: true },
     Look { by: "zct_sys_enter", name: "zct_content_enter", first: false },
+    Look { by: "zct_uring_submit", name: "zct_content_uring", first: false },
 ];
 
 programs! {

@@ -324,11 +324,23 @@ impl Dgram {
     pub(super) fn print(&mut self, at: u64, print: &Print, ledger: &mut Ledger) {
         self.printed = true;
         let file = (print.dev, print.ino);
-        for handle in self.by_head.get(&print.head).into_iter().flatten() {
+        let handles = self.by_head.get(&print.head).map_or(&[][..], Vec::as_slice);
+        let alone = handles.len() == 1;
+        for handle in handles {
             let Some(hold) = self.holds.get_mut(handle).filter(|h| h.file == file) else {
                 continue;
             };
-            for piece in prints::pieces(print, at) {
+            // A packet has memory in the order in which it was sent; which part of more than one packet, or
+            // of more than one call, it does not show.
+            let shift = hold.range.0.saturating_add(u64::from(print.pos)).wrapping_sub(print.off);
+            if file == MEMORY && (!alone || hold.heads.len() != 1 || shift % 4096 != 0) {
+                continue;
+            }
+            for mut piece in prints::pieces(print, at) {
+                if file == MEMORY {
+                    piece.from = piece.from.wrapping_add(shift);
+                    piece.to = piece.to.wrapping_add(shift);
+                }
                 let (from, to) = (piece.from.max(hold.range.0), piece.to.min(hold.range.1));
                 if from >= to {
                     continue;

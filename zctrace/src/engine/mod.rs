@@ -26,7 +26,7 @@ use std::sync::Arc;
 use zctrace_common::frame::{Header, USER_CPU};
 use zctrace_common::kernel::{
     Head, HeadFree, HeadLen, Pipe, Print, Proc, Sock, SockEnd, family, free_flag, full_map, head_flag,
-    pipe_why, proc_what, proto, sock_end,
+    pipe_why, proc_what, proto, sock_end, when,
 };
 use zctrace_common::user::{Loss, loss};
 
@@ -337,8 +337,12 @@ impl Engine {
     }
 
     fn print(&mut self, header: &Header, p: &Print) {
-        if p.head == 0 {
-            if let Some(id) = self.calls.get(&header.task).map(|c| c.id) {
+        if matches!(p.when, when::SUBMIT | when::RETURN) {
+            let call = match p.head {
+                0 => self.calls.get(&header.task),
+                id => self.requests.get(&id),
+            };
+            if let Some(id) = call.map(|c| c.id) {
                 for piece in prints::pieces(p, header.ts) {
                     self.ledger.print(id, piece, (p.dev, p.ino));
                 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zctrace_common::kernel::{PRINT_PAGES, Print, when};
 
-use super::dgram::cut;
+use super::dgram::{MEMORY, cut};
 use super::ledger::{Close, Ledger};
 use super::prints::{self, Piece};
 use super::seq::Unwrap;
@@ -124,8 +124,9 @@ struct Seen {
     last: Vec<(u64, u64)>,
 }
 
+const PAGE: u64 = 4096;
 /// Bytes that one [`Print`] can describe.
-const RUN: u64 = PRINT_PAGES as u64 * 4096;
+const RUN: u64 = PRINT_PAGES as u64 * PAGE;
 
 impl Stream {
     pub(super) fn new(snd_una: u32) -> Self {
@@ -351,7 +352,9 @@ impl Stream {
                 let off = piece.from + (a - from);
                 let from = first.saturating_add(a - start);
                 let to = from.saturating_add(b - a);
-                let sum = piece.sum.filter(|_| whole && from == off);
+                // What memory a packet has it shows by where in its page it begins.
+                let fits = if file == MEMORY { from % PAGE == off % PAGE } else { from == off };
+                let sum = piece.sum.filter(|_| whole && fits);
                 let when = if piece.when == when::READ { when::RELEASE } else { piece.when };
                 ledger.print(hold.id, Piece { when, from, to, sum, ..piece }, file);
             }

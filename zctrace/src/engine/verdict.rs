@@ -66,7 +66,7 @@ pub(super) fn conclude(t: &mut Transfer, ends: Ends, prints: &Prints, now: u64, 
     let entered = t.submit_ns;
     t.submit_ns = prints.submitted().unwrap_or(0).max(entered);
     let mut judged = changes.judge(t, entered, ends.until, now);
-    content(t, prints, &mut judged, changes);
+    content(t, ends.until, prints, &mut judged, changes);
     t.reasons.sort_unstable();
     t.reasons.dedup();
     let evidence = Evidence {
@@ -107,18 +107,22 @@ fn hides_writers(reason: Reason) -> bool {
 }
 
 /// Adds what fingerprints say to what is known of changes.
-fn content(t: &mut Transfer, prints: &Prints, judged: &mut Judged, changes: &mut Changes) {
+fn content(t: &mut Transfer, until: u64, prints: &Prints, judged: &mut Judged, changes: &mut Changes) {
     let known: Vec<_> =
         judged.hurts.iter().map(|h| Known { off: h.off, len: h.len, begin: h.begin }).collect();
     let packets = t.socket.as_ref().is_none_or(|s| s.family != family::UNIX);
-    let told = prints.tell(t, changes.mode, packets, &known, &judged.before);
+    let mut told = prints.tell(t, changes.mode, packets, &known, &judged.before);
     t.content = told.content;
+    // A head is looked at a moment after the application was told: then it may have been stored to already.
+    let (changed, later) = told.changed.into_iter().partition(|c| c.before <= until);
+    told.changed = changed;
+    told.unsure |= !Vec::is_empty(&later);
     if !told.changed.is_empty() {
         if t.reasons.iter().any(|r| hides_writers(*r)) {
             t.reasons.push(Reason::ContentChanged);
         } else {
             // A change that nobody is known for, if not somebody who needs no call.
-            let mapped = t.reasons.contains(&Reason::WritableMapping);
+            let mapped = t.reasons.contains(&Reason::WritableMapping) || t.file.is_none();
             let kind = if mapped { MutationKind::MmapStore } else { MutationKind::Unattributed };
             judged.hurts.extend(changes.found(t, kind, &told.changed));
         }

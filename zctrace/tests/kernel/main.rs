@@ -15,6 +15,7 @@ mod bad_input;
 mod content;
 mod ends;
 mod judge;
+mod lent;
 mod load;
 mod many;
 mod mounted;
