@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::load::{Over, PAGE, file, sendfile, splice_through, tcp};
+use crate::load::{Lend, Over, PAGE, file, sendfile, splice_through, tcp, uring_splice};
 use crate::tool::{Recorder, dir, dir_on_tmpfs, now, poke_cpus, rng, spin_until, u};
 use zctrace::sim::Rng;
 
@@ -50,12 +50,17 @@ fn overwrite(path: &Path, pages: usize, start: u64, spread: u64, mut rng: Rng) -
     began
 }
 
-fn send(to: impl AsFd, path: &Path, bytes: usize, splice: bool) {
+fn send(to: impl AsFd, path: &Path, bytes: usize, lend: Lend) {
     let open = File::open(path).unwrap();
-    if splice {
-        splice_through(to, &open, 0, bytes);
-    } else {
-        sendfile(to, &open, 0, bytes);
+    match lend {
+        Lend::Sendfile => drop(sendfile(to, &open, 0, bytes)),
+        Lend::Splice => drop(splice_through(to, &open, 0, bytes)),
+        Lend::Uring => {
+            let mut at = 0;
+            while at < bytes {
+                at += uring_splice(&to, &open, at as u64, bytes - at);
+            }
+        }
     }
 }
 
@@ -64,7 +69,7 @@ fn round(dir: &Path, n: usize, over: Over, rng: &mut Rng) -> Round {
     let bytes = pages * PAGE;
     let (path, _) = file(dir, &format!("{over:?}-{n}"), bytes);
     let stall = rng.below(1_500_000);
-    let splice = rng.below(2) == 0;
+    let lend = Lend::ALL[rng.index(3)];
     let (for_reader, for_writer) = (rng.fork(), rng.fork());
     let start = now();
     let writer = {
@@ -75,20 +80,20 @@ fn round(dir: &Path, n: usize, over: Over, rng: &mut Rng) -> Round {
         Over::Tcp4 | Over::Tcp6 => {
             let (to, mut from) = tcp(over == Over::Tcp6);
             let reader = std::thread::spawn(move || receive(&mut from, bytes, stall, for_reader));
-            send(&to, &path, bytes, splice);
+            send(&to, &path, bytes, lend);
             reader.join().unwrap()
         }
         Over::Unix => {
             let (to, mut from) = std::os::unix::net::UnixStream::pair().unwrap();
             let reader = std::thread::spawn(move || receive(&mut from, bytes, stall, for_reader));
-            send(&to, &path, bytes, splice);
+            send(&to, &path, bytes, lend);
             reader.join().unwrap()
         }
         Over::Udp => {
             let from = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
             let to = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
             to.connect(from.local_addr().unwrap()).unwrap();
-            send(&to, &path, bytes, splice);
+            send(&to, &path, bytes, lend);
             spin_until(now() + stall);
             let mut got = vec![0; bytes];
             let mut at = 0;
@@ -165,7 +170,7 @@ fn no_change_arrives_after_the_release() {
         println!("  {name:<17} | {:>16} | {:>8}", matrix[row][1], matrix[row][0]);
     }
     println!("  undecided {undecided}; pages by way: {over:?}");
-    assert_eq!(over.len(), 8, "four kinds of socket, two calls: {over:?}");
+    assert_eq!(over.len(), 12, "four kinds of socket, three APIs: {over:?}");
     let total: u64 = matrix.iter().flatten().sum();
     assert!(total >= 20_000, "only {total} pages");
     // Both sides must have been exercised, or this proves nothing.

@@ -64,6 +64,44 @@ pub(crate) fn splice_through(to: impl AsFd, file: &File, offset: u64, len: usize
     calls
 }
 
+/// The ways to lend a file's pages.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Lend {
+    Sendfile,
+    Splice,
+    /// Linked requests, file to pipe to `to`.
+    Uring,
+}
+
+impl Lend {
+    pub(crate) const ALL: [Self; 3] = [Self::Sendfile, Self::Splice, Self::Uring];
+}
+
+/// Two linked splices through io_uring: `[offset, offset + len)`, no more than a pipe takes, goes to
+/// `to`. Answers how much went.
+pub(crate) fn uring_splice(to: impl AsFd, file: &File, offset: u64, len: usize) -> usize {
+    use io_uring::{IoUring, opcode::Splice, squeue::Flags, types::Fd};
+    use std::os::fd::AsRawFd as _;
+    let (out, into) = pipe().unwrap();
+    let mut ring = IoUring::new(2).unwrap();
+    let len = len.min(64 * 1024) as u32;
+    let fd = |fd: &dyn std::os::fd::AsRawFd| Fd(fd.as_raw_fd());
+    let first = Splice::new(fd(file), offset as i64, fd(&into), -1, len).build().flags(Flags::IO_LINK);
+    let second = Splice::new(fd(&out), -1, fd(&to.as_fd()), -1, len).build();
+    #[expect(unsafe_code, reason = "all descriptors are open until the requests are over")]
+    unsafe {
+        ring.submission().push_multiple(&[first.user_data(1), second.user_data(2)]).unwrap();
+    }
+    ring.submit_and_wait(2).unwrap();
+    let results: Vec<(u64, i32)> = ring.completion().map(|c| (c.user_data(), c.result())).collect();
+    let result = |which| results.iter().find(|(n, _)| *n == which).unwrap().1;
+    // A link is broken by a short splice.
+    let filled = result(1) as usize;
+    let moved = usize::try_from(result(2)).unwrap_or(0);
+    drain(&out, &to, filled - moved);
+    filled
+}
+
 /// Moves `n` bytes from a pipe on.
 pub(crate) fn drain(read: &OwnedFd, to: impl AsFd, n: usize) {
     let mut left = n;

@@ -14,7 +14,7 @@ use rustix::pipe::{SpliceFlags, pipe, splice};
 use serde_json::Value;
 use zctrace::sim::Rng;
 
-use crate::load::{Over, PAGE, drain, file, tcp};
+use crate::load::{Lend, Over, PAGE, drain, file, tcp, uring_splice};
 use crate::mounted::Mounted;
 use crate::tool::{Recorder, Trace, dir, dir_on_tmpfs, now, poke_cpus, rng, spin_until, u};
 use crate::writer::{Did, WAYS, Way, Writer};
@@ -28,7 +28,7 @@ struct Round {
 }
 
 /// Sends the whole file as it is now, or what is left of it, but no more than `most`; answers how much.
-fn send(to: impl AsFd, path: &Path, splicing: bool, most: usize) -> usize {
+fn send(to: impl AsFd, path: &Path, lend: Lend, most: usize) -> usize {
     let Ok(open) = File::open(path) else {
         return 0;
     };
@@ -37,13 +37,19 @@ fn send(to: impl AsFd, path: &Path, splicing: bool, most: usize) -> usize {
     let (read, write) = pipe().unwrap();
     while (at as usize) < whole {
         let left = whole - at as usize;
-        let n = if splicing {
-            let n = splice(&open, Some(&mut at), &write, None, left.min(64 * 1024), SpliceFlags::empty())
-                .unwrap();
-            drain(&read, &to, n);
-            n
-        } else {
-            rustix::fs::sendfile(&to, &open, Some(&mut at), left).unwrap()
+        let n = match lend {
+            Lend::Splice => {
+                let most = left.min(64 * 1024);
+                let n = splice(&open, Some(&mut at), &write, None, most, SpliceFlags::empty()).unwrap();
+                drain(&read, &to, n);
+                n
+            }
+            Lend::Sendfile => rustix::fs::sendfile(&to, &open, Some(&mut at), left).unwrap(),
+            Lend::Uring => {
+                let n = uring_splice(&to, &open, at, left);
+                at += n as u64;
+                n
+            }
         };
         if n == 0 {
             break;
@@ -71,20 +77,20 @@ fn receive(mut from: impl std::io::Read, stall: u64, mut rng: Rng) -> Vec<u8> {
 }
 
 fn transmit(path: &Path, over: Over, stall: u64, rng: &mut Rng) -> Vec<u8> {
-    let splicing = rng.below(2) == 0;
+    let lend = Lend::ALL[rng.index(3)];
     let for_reader = rng.fork();
     match over {
         Over::Tcp4 | Over::Tcp6 => {
             let (to, from) = tcp(over == Over::Tcp6);
             let reader = std::thread::spawn(move || receive(from, stall, for_reader));
-            send(&to, path, splicing, usize::MAX);
+            send(&to, path, lend, usize::MAX);
             to.shutdown(Shutdown::Write).unwrap();
             reader.join().unwrap()
         }
         Over::Unix => {
             let (to, from) = std::os::unix::net::UnixStream::pair().unwrap();
             let reader = std::thread::spawn(move || receive(from, stall, for_reader));
-            send(&to, path, splicing, usize::MAX);
+            send(&to, path, lend, usize::MAX);
             to.shutdown(Shutdown::Write).unwrap();
             reader.join().unwrap()
         }
@@ -93,7 +99,7 @@ fn transmit(path: &Path, over: Over, stall: u64, rng: &mut Rng) -> Vec<u8> {
             let to = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
             to.connect(from.local_addr().unwrap()).unwrap();
             // What one datagram holds.
-            let bytes = send(&to, path, splicing, 15 * PAGE);
+            let bytes = send(&to, path, lend, 15 * PAGE);
             spin_until(now() + stall);
             from.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let mut got = vec![0; bytes];
