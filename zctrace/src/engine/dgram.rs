@@ -380,7 +380,8 @@ impl Dgram {
                 continue;
             };
             let local = |head: &u64| heads.get(head).is_some_and(|h| h.flags & head_flag::LOOPBACK != 0);
-            let copied = told.copied == Some(true) || hold.heads.iter().any(local);
+            let orphaned = hold.heads.iter().any(local);
+            let copied = told.copied == Some(true) || orphaned;
             hold.heads.retain(|head| !local(head));
             hold.unsent.clear();
             hold.awaits = false;
@@ -390,7 +391,7 @@ impl Dgram {
                 hold.last = Some(Close { at: told.at, by });
             }
             self.waiting.remove(&(hold.file, handle));
-            if copied && let Some(t) = ledger.get(id) {
+            if orphaned && let Some(t) = ledger.get(id) {
                 t.copied.get_or_insert(Copied::Loopback);
             }
             self.check(handle, ledger);

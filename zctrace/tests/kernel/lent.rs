@@ -48,13 +48,13 @@ impl Api {
 }
 
 /// Pages that a sender lends and a writer stores to.
-struct Pages {
-    at: usize,
-    len: usize,
+pub(crate) struct Pages {
+    pub(crate) at: usize,
+    pub(crate) len: usize,
 }
 
 impl Pages {
-    fn anonymous(pages: usize) -> Self {
+    pub(crate) fn anonymous(pages: usize) -> Self {
         let len = pages * PAGE;
         let prot = ProtFlags::READ | ProtFlags::WRITE;
         let at = unsafe { mmap_anonymous(std::ptr::null_mut(), len, prot, MapFlags::PRIVATE) }.unwrap();
@@ -119,21 +119,9 @@ fn send(api: Api, ring: &mut IoUring, to: &OwnedFd, pages: &Pages, mut read: imp
     let at = pages.at as *const u8;
     match api {
         Api::MsgZerocopy => {
-            let on = 1i32;
-            let set = unsafe {
-                libc::setsockopt(
-                    to.as_raw_fd(),
-                    libc::SOL_SOCKET,
-                    libc::SO_ZEROCOPY,
-                    (&raw const on).cast(),
-                    4,
-                )
-            };
-            assert_eq!(set, 0);
-            let flags = libc::MSG_ZEROCOPY | libc::MSG_NOSIGNAL;
-            let n = unsafe { libc::send(to.as_raw_fd(), at.cast(), pages.len, flags) };
+            ask_for_zerocopy(to);
+            let bytes = send_zerocopy(to, &[(pages.at, pages.len)]);
             read();
-            let bytes = usize::try_from(n).unwrap();
             Saw { bytes, told: Some(error_queue(to)) }
         }
         Api::Vmsplice => {
@@ -175,8 +163,27 @@ fn send(api: Api, ring: &mut IoUring, to: &OwnedFd, pages: &Pages, mut read: imp
     }
 }
 
+/// SO_ZEROCOPY
+pub(crate) fn ask_for_zerocopy(socket: &OwnedFd) {
+    let on = 1i32;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_ZEROCOPY);
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), 4) };
+    assert_eq!(set, 0);
+}
+
+/// `sendmsg()` of addresses and lengths, with MSG_ZEROCOPY.
+pub(crate) fn send_zerocopy(to: &OwnedFd, buffers: &[(usize, usize)]) -> usize {
+    let mut slices: Vec<_> =
+        buffers.iter().map(|(at, len)| libc::iovec { iov_base: *at as *mut _, iov_len: *len }).collect();
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (slices.as_mut_ptr(), slices.len());
+    let flags = libc::MSG_ZEROCOPY | libc::MSG_NOSIGNAL;
+    let n = unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, flags) };
+    usize::try_from(n).unwrap_or_else(|_| panic!("{}", std::io::Error::last_os_error()))
+}
+
 /// Awaits the socket's next notification.
-fn error_queue(socket: &OwnedFd) -> u64 {
+pub(crate) fn error_queue(socket: &OwnedFd) -> u64 {
     let until = now() + 5_000_000_000;
     loop {
         assert!(now() < until, "no notification");

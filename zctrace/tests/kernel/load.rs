@@ -81,7 +81,6 @@ impl Lend {
 /// `to`. Answers how much went.
 pub(crate) fn uring_splice(to: impl AsFd, file: &File, offset: u64, len: usize) -> usize {
     use io_uring::{IoUring, opcode::Splice, squeue::Flags, types::Fd};
-    use std::os::fd::AsRawFd as _;
     let (out, into) = pipe().unwrap();
     let mut ring = IoUring::new(2).unwrap();
     let len = len.min(64 * 1024) as u32;

@@ -13,6 +13,7 @@
 
 mod bad_input;
 mod content;
+mod copied;
 mod ends;
 mod judge;
 mod lent;

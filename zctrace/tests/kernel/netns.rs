@@ -17,7 +17,7 @@ use crate::load::{file, read, sendfile};
 use crate::tool::{Recorder, Trace, dir, poke_cpus, u};
 
 /// Two namespaces of this process's own, gone when dropped.
-struct Pair {
+pub(crate) struct Pair {
     names: [String; 2],
 }
 
@@ -27,7 +27,7 @@ fn ip(args: &[&str]) {
 }
 
 impl Pair {
-    fn new(tag: &str) -> Self {
+    pub(crate) fn new(tag: &str) -> Self {
         let names = ["a", "b"].map(|s| format!("zct{tag}{}{s}", std::process::id()));
         let pair = Self { names };
         let [a, b] = &pair.names;
@@ -42,10 +42,11 @@ impl Pair {
         pair
     }
 
-    fn offloads_off(&self) {
+    pub(crate) fn turn_off(&self, offloads: &[&str]) {
         for ns in &self.names {
             let out = Command::new("ip")
-                .args(["netns", "exec", ns, "ethtool", "-K", "v0", "tso", "off", "gso", "off", "gro", "off"])
+                .args(["netns", "exec", ns, "ethtool", "-K", "v0"])
+                .args(offloads.iter().flat_map(|name| [*name, "off"]))
                 .output()
                 .expect("ip");
             assert!(out.status.success(), "ethtool: {}", String::from_utf8_lossy(&out.stderr));
@@ -53,7 +54,11 @@ impl Pair {
     }
 
     /// Runs `work` in one of them. On a thread of its own: a namespace belongs to a thread.
-    fn inside<T: Send + 'static>(&self, which: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn inside<T: Send + 'static>(
+        &self,
+        which: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
         let ns = File::open(format!("/run/netns/{}", self.names[which])).unwrap();
         std::thread::spawn(move || {
             move_into_link_name_space(ns.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -64,7 +69,7 @@ impl Pair {
     }
 
     /// A connection from the first to the second.
-    fn connect(&self) -> (TcpStream, TcpStream) {
+    pub(crate) fn connect(&self) -> (TcpStream, TcpStream) {
         self.connect_to(self.inside(1, || TcpListener::bind(("10.77.0.2", 0)).unwrap()))
     }
 
@@ -88,7 +93,7 @@ impl Drop for Pair {
 fn a_device_without_offloads() {
     let dir = dir();
     let pair = Pair::new("o");
-    pair.offloads_off();
+    pair.turn_off(&["tso", "gso", "gro"]);
     let (path, content) = file(dir.path(), "f", 2_000_000);
     let recorder = Recorder::this(&dir.path().join("t.zct"));
     let (sender, mut receiver) = pair.connect();
@@ -168,7 +173,7 @@ fn the_first_transmission_and_the_next_carry_other_bytes() {
     let dir = dir();
     let pair = Pair::new("m");
     // Each packet is small enough for the device, or too large.
-    pair.offloads_off();
+    pair.turn_off(&["tso", "gso", "gro"]);
     let mtu = |bytes: &str| ip(&["-n", &pair.names[1], "link", "set", "v0", "mtu", bytes]);
     let (path, content) = file(dir.path(), "f", BYTES);
     let pid = std::process::id().to_string();
