@@ -73,6 +73,8 @@ pub mod op {
     pub const URING_SEND_ZC: u8 = 7;
     /// `IORING_OP_SENDMSG_ZC`
     pub const URING_SENDMSG_ZC: u8 = 8;
+    /// None of them: the kernel itself sends (`sk->sk_kern_sock`). In no [`super::OpEnter`].
+    pub const KERNEL: u8 = 9;
 }
 
 /// Values of [`OpEnter::src_kind`] and [`OpEnter::dst_kind`].
@@ -116,6 +118,9 @@ pub mod op_more {
     pub const NOT_ASKED: u8 = 4;
     /// A buffer that was registered with the ring.
     pub const REGISTERED: u8 = 8;
+    /// kTLS in software, and the call ends the record: the bytes are encrypted into other pages when it
+    /// returns (`tls_sw_sendmsg()`).
+    pub const TLS: u8 = 16;
 }
 
 /// Bits of [`OpEnter::flags`].
@@ -329,6 +334,10 @@ pub struct Sock {
     pub name: [u8; 108],
     /// 1 when `name` is the peer's.
     pub name_is_peer: u32,
+    /// 1: the kernel's own, and what its packets hold of files is stated in [`Extent`]s.
+    pub kernel: u32,
+    /// 0.
+    pub pad: u32,
 }
 
 /// Values of [`SockEnd::why`].
@@ -468,8 +477,8 @@ pub struct Retransmit {
     pub end: u32,
 }
 
-/// A run of file bytes in a head's frags. Stated for sockets without sequence numbers. Where `ino` is
-/// 0: of a process's memory; then `off` says nothing.
+/// A run of file bytes in a head's frags. Stated for sockets without sequence numbers, and for those of
+/// the kernel. Where `ino` is 0: of a process's memory; then `off` says nothing.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Extent {
@@ -483,6 +492,14 @@ pub struct Extent {
     pub dev: u32,
     /// Bytes.
     pub len: u32,
+    /// Where in the frags it begins, bytes.
+    pub pos: u32,
+    /// Of a socket of the kernel: `inode.i_generation`.
+    pub generation: u32,
+    /// The same: `watch::*`
+    pub watch: u32,
+    /// 0.
+    pub pad: u32,
 }
 
 /// Values of [`Pipe::why`].

@@ -29,6 +29,12 @@ macro_rules! layout {
             pub pg_uptodate: u32,
             /// `SOCK_ZEROCOPY` of `sk->sk_flags`, a bit number
             pub sock_zerocopy: u32,
+            /// The byte that has `sk->sk_kern_sock`
+            pub sk_kern: u32,
+            /// Which bit of that byte it is
+            pub sk_kern_bit: u32,
+            /// `NETIF_F_HW_TLS_TX_BIT`: the device encrypts; [`MISSING`] where no device can
+            pub hw_tls_bit: u32,
             /// This architecture's `O_DIRECT`.
             pub o_direct: u32,
             /// Offsets of the six arguments in `struct pt_regs`.
@@ -321,6 +327,8 @@ layout! {
     tcp_ooo_last = "tcp_sock"."ooo_last_skb";
     /// `icsk->icsk_ulp_ops`
     icsk_ulp = "inet_connection_sock"."icsk_ulp_ops", optional;
+    /// `icsk->icsk_ulp_ops->name`
+    ulp_name = "tcp_ulp_ops"."name", optional;
     /// `unix_sk(sk)->addr`
     unix_addr = "unix_sock"."addr", optional;
     /// `unix_sk(sk)->peer`

@@ -10,6 +10,7 @@ use zctrace_common::{
         OpAt, OpEnter, OpExit, Pipe, end, family, full_map, kind, memory, op, op_at, op_flag, op_more,
         pipe_why, proto,
     },
+    layout::MISSING,
 };
 
 use crate::{
@@ -46,6 +47,8 @@ pub struct Call {
     pub more: u8,
     /// 1: it will not wait.
     pub nonblock: u8,
+    /// 1: more is to follow (SPLICE_F_MORE).
+    pub open_end: u8,
     /// What is found out on the way.
     pub src_end: End,
     pub dst_end: End,
@@ -164,12 +167,15 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
     }
     let (mut to, mut dst_pos, mut zckey) = (0, 0, 0u32);
     if dst.kind == end::SOCK {
-        to = track::zct_fn_sock(dst.ptr);
+        to = track::zct_fn_sock(dst.ptr, 0);
         if to == 0 {
             return 0;
         }
         if is_tcp(dst.ptr) {
-            flags |= sock_state(dst.ptr);
+            let (state, tls) = sock_state(dst.ptr);
+            flags |= state;
+            // A record that stays open keeps pages.
+            more |= if call.open_end == 0 { tls } else { 0 };
             dst_pos = kread::get(dst.ptr, off!(tcp_write_seq));
         }
         if memory {
@@ -326,17 +332,24 @@ fn is_tcp(sk: u64) -> bool {
         && kread::get::<u16>(sk, off!(sk_family)) != family::UNIX
 }
 
-/// Properties of a destination TCP socket.
+/// Properties of a destination TCP socket: `op_flag::*`, and `op_more::*`.
 #[inline(always)]
-fn sock_state(sk: u64) -> u8 {
-    let mut flags = 0;
-    if kread::get::<u64>(sk, off!(sk_route_caps)) & NETIF_F_SG == 0 {
+fn sock_state(sk: u64) -> (u8, u8) {
+    let (mut flags, mut more) = (0, 0);
+    let caps: u64 = kread::get(sk, off!(sk_route_caps));
+    if caps & NETIF_F_SG == 0 {
         flags |= op_flag::NO_SG;
     }
-    if kread::opt::<u64>(sk, off!(icsk_ulp)).unwrap_or_default() != 0 {
+    let ulp: u64 = kread::opt(sk, off!(icsk_ulp)).unwrap_or_default();
+    if ulp != 0 {
         flags |= op_flag::ULP;
+        let name: [u8; 4] = kread::opt(ulp, off!(ulp_name)).unwrap_or_default();
+        let by_device = off!(hw_tls_bit) != MISSING && caps >> (off!(hw_tls_bit) & 63) & 1 != 0;
+        if u32::from_le_bytes(name) == u32::from_le_bytes(*b"tls\0") && !by_device {
+            more |= op_more::TLS;
+        }
     }
-    flags
+    (flags, more)
 }
 
 /// TCP: `write_seq` of a tracked socket. Pipe: its head.

@@ -178,7 +178,9 @@ pub struct SockEnt {
     /// The last request that sends memory here, while it runs.
     pub request: u64,
     /// 1: memory is sent here.
-    pub memory: u64,
+    pub memory: u32,
+    /// 1: the kernel's own.
+    pub kernel: u32,
 }
 
 #[repr(C)]

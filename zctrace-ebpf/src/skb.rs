@@ -13,6 +13,7 @@ use crate::{
     globals::off,
     kread,
     maps::{HEADS, HeadEnt, SockEnt},
+    watch,
 };
 
 /// `skb_frag_t`; in 6.1 a `bio_vec` of the same shape.
@@ -131,9 +132,35 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
     } else {
         emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
     }
-    if ent.proto != proto::TCP {
-        extents(id, head, end, ent.memory);
+    if ent.proto != proto::TCP || ent.kernel != 0 {
+        extents(id, head, end, u64::from(ent.memory) | u64::from(ent.kernel) << 32);
     }
+}
+
+/// Whether one of the first frags is a page of a file.
+#[inline(always)]
+pub fn lends(skb: u64) -> bool {
+    let head: u64 = kread::get(skb, off!(skb_head));
+    let shinfo = head.wrapping_add(u64::from(kread::get::<u32>(skb, off!(skb_end))));
+    let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
+    for i in 0..4 {
+        if i >= nr {
+            break;
+        }
+        let frag: Frag = kread::get(shinfo, off!(sh_frags) + i * size_of::<Frag>() as u32);
+        let mapping: u64 = kread::get(folio_of(frag.page), off!(folio_mapping));
+        if frag.page & 1 == 0 && mapping != 0 && mapping & 3 == 0 {
+            return true;
+        }
+    }
+    false
+}
+
+/// `compound_head()`
+#[inline(always)]
+fn folio_of(page: u64) -> u64 {
+    let link: u64 = kread::get(page, off!(page_head));
+    if link & 1 != 0 { link - 1 } else { page }
 }
 
 /// `struct page *` of the first frag where the frags are a process's memory, else 0.
@@ -210,6 +237,12 @@ struct Extents {
     frags: u64,
     /// 1: anonymous pages are stated too.
     memory: u64,
+    /// 1: of a socket of the kernel.
+    kernel: u64,
+    /// Bytes passed.
+    pos: u64,
+    generation: u64,
+    watch: u64,
     /// The last `struct address_space *`, and whose it is.
     mapping: u64,
     ino: u64,
@@ -217,18 +250,23 @@ struct Extents {
     run: Extent,
 }
 
-/// States the file ranges in the frags, neighbours joined; with `memory`, anonymous pages too.
+/// States the file ranges in the frags, neighbours joined. `kinds`: in its lower half, whether anonymous
+/// pages are stated too; in its upper, whether the socket is the kernel's.
 #[inline(never)]
-fn extents(id: u64, head: u64, end: u32, memory: u64) -> u64 {
+fn extents(id: u64, head: u64, end: u32, kinds: u64) -> u64 {
     let shinfo = head.wrapping_add(u64::from(end));
     let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
     let mut walk = Extents {
         frags: shinfo.wrapping_add(u64::from(off!(sh_frags))),
-        memory,
+        memory: kinds & 1,
+        kernel: kinds >> 32,
+        pos: 0,
+        generation: 0,
+        watch: 0,
         mapping: 0,
         ino: 0,
         dev: 0,
-        run: Extent { head: id, ino: 0, off: 0, dev: 0, len: 0 },
+        run: Extent { head: id, ..Extent::default() },
     };
     unsafe { bpf_loop(nr & 0x3f, extent as *mut core::ffi::c_void, (&raw mut walk).cast(), 0) };
     if walk.run.len != 0 {
@@ -241,12 +279,13 @@ fn extents(id: u64, head: u64, end: u32, memory: u64) -> u64 {
 extern "C" fn extent(i: u64, walk: *mut Extents) -> u64 {
     let w = unsafe { &mut *walk };
     let frag: Frag = kread::at(w.frags.wrapping_add(i * size_of::<Frag>() as u64));
+    let pos = w.pos as u32;
+    w.pos += u64::from(frag.len);
     // Bit 0 marks memory that is not a page (net_iov).
     if frag.page & 1 != 0 {
         return 0;
     }
-    let link: u64 = kread::get(frag.page, off!(page_head));
-    let folio = if link & 1 != 0 { link - 1 } else { frag.page };
+    let folio = folio_of(frag.page);
     let mapping: u64 = kread::get(folio, off!(folio_mapping));
     // Bit 0: PAGE_MAPPING_ANON
     let anonymous = mapping & 1 != 0 && w.memory != 0;
@@ -260,6 +299,13 @@ extern "C" fn extent(i: u64, walk: *mut Extents) -> u64 {
             let host: u64 = kread::get(mapping, off!(mapping_host));
             let (dev, ino) = kread::identity(host);
             (w.dev, w.ino) = (u64::from(dev), ino);
+            if w.kernel != 0 {
+                let (watch, generation) = watch::start_inode(host, host, dev, ino);
+                (w.watch, w.generation) = (u64::from(watch), u64::from(generation));
+            }
+        }
+        if w.kernel != 0 {
+            w.watch |= u64::from(watch::is_mapped(mapping));
         }
         (dev, ino) = (w.dev as u32, w.ino);
         let index: u64 = kread::get(folio, off!(folio_index));
@@ -267,12 +313,16 @@ extern "C" fn extent(i: u64, walk: *mut Extents) -> u64 {
         off = (index.wrapping_add(nth) << 12).wrapping_add(u64::from(frag.off));
     }
     let run = &mut w.run;
-    let follows = run.ino == ino && run.dev == dev && run.off.wrapping_add(u64::from(run.len)) == off;
+    let follows = run.ino == ino
+        && run.dev == dev
+        && run.off.wrapping_add(u64::from(run.len)) == off
+        && run.pos.wrapping_add(run.len) == pos;
     if run.len != 0 && !follows {
         emit::emit(kind::EXTENT, *run);
     }
     if run.len == 0 || !follows {
-        (run.ino, run.off, run.dev, run.len) = (ino, off, dev, 0);
+        (run.ino, run.off, run.dev, run.len, run.pos) = (ino, off, dev, 0, pos);
+        (run.generation, run.watch) = (w.generation as u32, w.watch as u32);
     }
     run.len = run.len.wrapping_add(frag.len);
     0

@@ -19,7 +19,7 @@ use crate::{
 /// each way to get here.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn zct_fn_sock(sk: u64) -> u64 {
+pub extern "C" fn zct_fn_sock(sk: u64, kernel: u32) -> u64 {
     if let Some(ent) = unsafe { SOCKS.get(&sk) } {
         return ent.id;
     }
@@ -29,7 +29,7 @@ pub extern "C" fn zct_fn_sock(sk: u64) -> u64 {
     let proto = if family == family::UNIX { 0 } else { proto };
     let acked: u32 = if proto == proto::TCP { kread::get(sk, off!(tcp_snd_una)) } else { 0 };
     let id = stamp.id();
-    let ent = SockEnt { id, family, proto, acked, request: 0, memory: 0 };
+    let ent = SockEnt { id, family, proto, acked, request: 0, memory: 0, kernel };
     if SOCKS.insert(&sk, &ent, 0).is_err() {
         emit::full(stamp, counter::SOCKS_FULL, full_map::SOCKS, 0);
         return 0;
@@ -53,9 +53,11 @@ pub extern "C" fn zct_fn_sock(sk: u64) -> u64 {
         (*body).snd_una = acked;
         (*body).name_len = 0;
         (*body).name_is_peer = 0;
+        (*body).kernel = kernel;
+        (*body).pad = 0;
         // Word by word: as a whole it would become a loop over bytes.
         let from = (&raw mut (*body).laddr).cast::<u64>();
-        for i in 0..(size_of::<Sock>() - core::mem::offset_of!(Sock, laddr)) / 8 {
+        for i in 0..(core::mem::offset_of!(Sock, kernel) - core::mem::offset_of!(Sock, laddr)) / 8 {
             from.add(i).write_volatile(0);
         }
         if family == family::UNIX {

@@ -69,8 +69,12 @@ fn generation(inode: u64) -> u32 {
 /// Changes to the file are stated from now on. Answers `watch::*` and its generation.
 #[inline(always)]
 pub fn start(file: u64, dev: u32, ino: u64) -> (u32, u32) {
-    let mapping: u64 = kread::get(file, off!(file_mapping));
-    let inode: u64 = kread::get(mapping, off!(mapping_host));
+    start_inode(kread::host_of(file), kread::get(file, off!(file_inode)), dev, ino)
+}
+
+/// The same by the inode of its pages, and the one by which it was opened.
+#[inline(always)]
+pub fn start_inode(inode: u64, opened: u64, dev: u32, ino: u64) -> (u32, u32) {
     let size = size(inode);
     let locked = kread::opt::<u64>(inode, off!(inode_rwsem)).unwrap_or_default() & 1 != 0;
     let mut known = false;
@@ -104,7 +108,7 @@ pub fn start(file: u64, dev: u32, ino: u64) -> (u32, u32) {
     const S_IFMT: u16 = 0o170000;
     const S_IFBLK: u16 = 0o060000;
     if kread::get::<u32>(sb, off!(sb_depth)) > 0
-        || kread::get::<u16>(kread::get(file, off!(file_inode)), off!(inode_mode)) & S_IFMT == S_IFBLK
+        || kread::get::<u16>(opened, off!(inode_mode)) & S_IFMT == S_IFBLK
     {
         flags |= watch::BELOW;
     }
@@ -115,7 +119,12 @@ pub fn start(file: u64, dev: u32, ino: u64) -> (u32, u32) {
 /// time: a mapping made later is stated with a later one.
 #[inline(always)]
 pub fn mapped(file: u64) -> u32 {
-    let mapping: u64 = kread::get(file, off!(file_mapping));
+    is_mapped(kread::get(file, off!(file_mapping)))
+}
+
+/// The same by its `struct address_space *`.
+#[inline(always)]
+pub fn is_mapped(mapping: u64) -> u32 {
     if kread::get::<i32>(mapping, off!(mmap_writable)) > 0 { watch::MAPPED } else { 0 }
 }
 

@@ -128,6 +128,8 @@ pub enum ApiName {
     /// `IORING_OP_SENDMSG_ZC`
     #[value(name = "io_uring_sendmsg_zc")]
     IoUringSendmsgZc,
+    /// The kernel itself: nfsd, a network block device, a network file system
+    Kernel,
 }
 
 /// What can be asked for of finished transfers.

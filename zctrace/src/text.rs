@@ -70,6 +70,7 @@ pub fn api(api: Api) -> &'static str {
         Api::IoUringSplice => "io_uring_splice",
         Api::IoUringSendZc => "io_uring_send_zc",
         Api::IoUringSendmsgZc => "io_uring_sendmsg_zc",
+        Api::Kernel => "kernel",
     }
 }
 
@@ -82,6 +83,7 @@ pub fn copied(by: Copied) -> (&'static str, &'static str) {
         Copied::NoScatterGather => ("no-scatter-gather", "the route's device has no scatter-gather"),
         Copied::NotAsked => ("no-so-zerocopy", "the socket has no SO_ZEROCOPY, so MSG_ZEROCOPY was ignored"),
         Copied::Mptcp => ("mptcp", "MPTCP copies"),
+        Copied::Tls => ("ktls", "kTLS encrypts into other pages"),
         Copied::Loopback => ("loopback", "a receiver on this machine gets a copy"),
         Copied::Notified => ("notified", "the notification says so"),
     }
@@ -264,6 +266,10 @@ pub fn reason(reason: Reason) -> (&'static str, &'static str) {
         Reason::StillLent => ("still-lent", "still lent when the trace ended: it can still change"),
         Reason::ProbeMissing => ("probe-missing", "a probe this claim needs is missing"),
         Reason::ReturnMissed => ("return-missed", "the return of a call was not seen"),
+        Reason::SubmitUnseen => (
+            "submit-unseen",
+            "sent by the kernel itself: what changed between its submit and the first transmit is not known",
+        ),
         Reason::MemoryUnwatched => ("memory-unwatched", "memory of a process: a store to it makes no event"),
         Reason::MemoryScattered => {
             ("memory-scattered", "several buffers: only the mapping of the first was looked at")

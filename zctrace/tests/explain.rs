@@ -419,7 +419,7 @@ fn packets_without_sequence_numbers() {
     };
     let head = Head { head: 3, sock: SOCK, len: 4096, ..Head::default() };
     tape.kernel(kernel::kind::HEAD, 1, SENDER, &head);
-    let extent = Extent { head: 3, ino: 5, off: 0, dev: DEV, len: 4096 };
+    let extent = Extent { head: 3, ino: 5, off: 0, dev: DEV, len: 4096, ..Extent::default() };
     tape.kernel(kernel::kind::EXTENT, 1, SENDER, &extent);
     let exit = OpExit { ret: 4096, ..OpExit::default() };
     tape.kernel(kernel::kind::OP_EXIT, 2, SENDER, &exit);

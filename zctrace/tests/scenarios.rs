@@ -154,7 +154,8 @@ impl Scenario {
                     &[("tcp", (2, 6)), ("udp", (2, 17)), ("unix", (1, 0)), ("mptcp", (2, 262))],
                 );
                 let sock = self.id(line.words[2]);
-                let body = Sock { sock, family, proto, snd_una: line.low("una"), ..Sock::zeroed() };
+                let kernel = line.flags(&[("kernel", 1)]);
+                let body = Sock { sock, family, proto, snd_una: line.low("una"), kernel, ..Sock::zeroed() };
                 self.say(kind::SOCK, at, 0, &body);
             }
             "end" => {
@@ -364,7 +365,12 @@ impl Scenario {
             "extent" => {
                 let (off, len) = range(line.words[3]);
                 let (ino, dev) = (line.number("ino"), u32::from(line.number("ino") != 0));
-                self.say(kind::EXTENT, at, 0, &Extent { head, ino, off, dev, len });
+                if let Some(name) = line.keys.get("t") {
+                    self.transfers.insert(self.seq + 1, (*name).into());
+                }
+                let (pos, watch) = (line.low("pos"), line.flags(&[("mapped", watch::MAPPED)]));
+                let body = Extent { head, ino, off, dev, len, pos, watch, ..Extent::default() };
+                self.say(kind::EXTENT, at, 0, &body);
             }
             "len" => {
                 let (sock, len) = (self.id(line.words[3]), line.low_word(4));

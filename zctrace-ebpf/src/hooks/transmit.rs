@@ -1,9 +1,15 @@
 //! `net:net_dev_queue`, `net:net_dev_start_xmit`, `tcp:tcp_retransmit_skb`: heads on their way out.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use zctrace_common::kernel::{Retransmit, head_flag, kind};
+use zctrace_common::kernel::{Retransmit, head_flag, kind, op, proto};
 
-use crate::{emit, globals::off, kread, maps::SOCKS, skb};
+use crate::{
+    emit, filter,
+    globals::{cfg_get, off},
+    kread,
+    maps::SOCKS,
+    skb, track,
+};
 
 #[raw_tracepoint(tracepoint = "net_dev_queue")]
 pub fn zct_net_dev_queue(ctx: RawTracePointContext) -> i32 {
@@ -24,10 +30,28 @@ fn packet(skb: u64, flags: u32) {
     if sk == 0 {
         return;
     }
-    let Some(ent) = (unsafe { SOCKS.get(&sk) }) else {
+    if let Some(ent) = unsafe { SOCKS.get(&sk) } {
+        skb::learn(skb, sk, ent, flags);
+    } else if cfg_get!(ops) & (1 << op::KERNEL) != 0 && kread::get::<u32>(skb, off!(skb_data_len)) != 0 {
+        by_kernel(skb, sk, flags);
+    }
+}
+
+/// Pages of files on a socket that no call of a process has lent to: the kernel sends them itself.
+#[inline(always)]
+fn by_kernel(skb: u64, sk: u64, flags: u32) {
+    let kernel: u8 = kread::opt(sk, off!(sk_kern)).unwrap_or_default();
+    if kernel >> (off!(sk_kern_bit) & 7) & 1 == 0
+        || kread::get::<u16>(sk, off!(sk_proto)) != proto::TCP
+        || !skb::lends(skb)
+        || !filter::sock(sk)
+        || track::zct_fn_sock(sk, 1) == 0
+    {
         return;
-    };
-    skb::learn(skb, sk, ent, flags);
+    }
+    if let Some(ent) = unsafe { SOCKS.get(&sk) } {
+        skb::learn(skb, sk, ent, flags);
+    }
 }
 
 #[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]

@@ -119,6 +119,7 @@ fn numbered(req: u64, fd: u64, fixed: bool) -> u64 {
 #[inline(never)]
 fn lend(req: u64, op: u8) -> u64 {
     const SPLICE_F_NONBLOCK: u32 = 2;
+    const SPLICE_F_MORE: u32 = 4;
     const SPLICE_F_FD_IN_FIXED: u32 = 1 << 31;
     const FIXED_BUF: u16 = 4;
     if let Some(old) = unsafe { REQUESTS.get(&req) } {
@@ -143,6 +144,7 @@ fn lend(req: u64, op: u8) -> u64 {
         }
         call.count = kread::get(req, off!(uring_splice_len));
         call.nonblock = u8::from(flags & SPLICE_F_NONBLOCK != 0);
+        call.open_end = u8::from(flags & SPLICE_F_MORE != 0);
         // It always runs in a worker.
         call.more |= op_more::QUEUED;
     } else {

@@ -144,6 +144,7 @@ impl Btf {
         None
     }
 
+    /// Its offset in bits, and its type.
     fn member(&self, of: Type, name: &[u8], depth: u32) -> Option<(u32, u32)> {
         if !matches!(of.kind(), KIND_STRUCT | KIND_UNION) || depth > 8 {
             return None;
@@ -154,13 +155,13 @@ impl Btf {
             let raw = u32_at(&self.types, at + 8)?;
             let bits = if of.bitfields() { raw & 0x00ff_ffff } else { raw };
             if self.string(named) == name {
-                return Some((bits / 8, id));
+                return Some((bits, id));
             }
             if named == 0
                 && let Some(inner) = self.strip(id)
                 && let Some((off, id)) = self.member(inner, name, depth + 1)
             {
-                return Some((bits / 8 + off, id));
+                return Some((bits + off, id));
             }
         }
         None
@@ -183,7 +184,13 @@ impl Btf {
     /// Byte offset of `path` (dotted, through anonymous members) in `structure`.
     #[must_use]
     pub fn offset(&self, structure: &str, path: &str) -> Option<u32> {
-        self.path(structure, path).map(|(off, _)| off)
+        self.path(structure, path).map(|(bits, _)| bits / 8)
+    }
+
+    /// The same of a bit field of one bit, and which bit of that byte it is.
+    #[must_use]
+    pub fn bit(&self, structure: &str, path: &str) -> Option<(u32, u32)> {
+        self.path(structure, path).map(|(bits, _)| (bits / 8, bits % 8))
     }
 
     /// `sizeof(struct structure)`

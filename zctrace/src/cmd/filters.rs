@@ -91,6 +91,11 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     if std::env::var_os("ZCTRACE_BPF_LOG").is_some() {
         config.flags |= flag::LOG;
     }
+    // What the kernel sends is no process's.
+    let by_process = flag::BY_PID | flag::BY_COMM | flag::BY_CGROUP;
+    if config.flags & by_process != 0 && filters.api.is_empty() {
+        config.ops &= !(1 << op::KERNEL);
+    }
     let options = Options { config, ring_bytes: ring_bytes()?, pids: filters.pid.clone(), files };
     Ok(Resolved { options, asked: Asked { words, shown } })
 }
@@ -104,6 +109,7 @@ fn ops(apis: &[ApiName]) -> u32 {
         ApiName::IoUringSplice => 1 << op::URING_SPLICE,
         ApiName::IoUringSendZc => 1 << op::URING_SEND_ZC,
         ApiName::IoUringSendmsgZc => 1 << op::URING_SENDMSG_ZC,
+        ApiName::Kernel => 1 << op::KERNEL,
     };
     if apis.is_empty() { u32::MAX } else { apis.iter().map(bit).fold(0, |a, b| a | b) }
 }

@@ -239,6 +239,13 @@ impl Ledger {
         }
     }
 
+    /// No call opened it, so none returns.
+    pub(super) fn no_return(&mut self, id: TransferId) {
+        if let Some(o) = self.find(id) {
+            o.returned = true;
+        }
+    }
+
     /// A call that moved it on returned.
     pub(super) fn moved_on(&mut self, id: TransferId, at: u64) {
         if let Some(o) = self.find(id) {

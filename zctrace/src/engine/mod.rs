@@ -7,6 +7,7 @@
 
 mod changes;
 mod dgram;
+mod kernel;
 mod ledger;
 mod moves;
 mod names;
@@ -61,6 +62,10 @@ struct SockState {
     freed: bool,
     /// When it became known.
     born: u64,
+    /// The kernel sends on it.
+    kernel: bool,
+    /// What the kernel sent up to here is in transfers.
+    said: u64,
     /// What its error queue will tell.
     notices: Notices,
     /// Requests of io_uring whose notification is to come.
@@ -213,7 +218,11 @@ impl Engine {
                     self.stats.orphans += 1;
                     return;
                 };
-                if let Some(SockState { kind: Kind::Dgram(d), name, .. }) = self.socks.get_mut(&head.sock) {
+                if self.socks.get(&head.sock).is_some_and(|s| s.kernel) {
+                    self.sent_by_kernel(header, head, x);
+                } else if let Some(SockState { kind: Kind::Dgram(d), name, .. }) =
+                    self.socks.get_mut(&head.sock)
+                {
                     let xmit = (name.family != family::UNIX).then_some(head.at);
                     let range = (x.off, x.off.saturating_add(u64::from(x.len)));
                     d.extent(x.head, (x.dev, x.ino), range, xmit, &mut self.ledger);
@@ -295,6 +304,8 @@ impl Engine {
             opaque: s.family != family::UNIX && !known,
             freed: false,
             born: at,
+            kernel: s.kernel != 0,
+            said: 0,
             notices: Notices::default(),
             requests: BTreeMap::new(),
         };

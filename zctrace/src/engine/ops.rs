@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{
-    Notify, OpAt, OpEnter, OpExit, end, memory, notify_flag, op, op_at, op_exit, op_flag, op_more, watch,
+    Notify, OpAt, OpEnter, OpExit, end, memory, notify_flag, op, op_at, op_exit, op_flag, op_more,
 };
 
 use super::dgram::Sent;
+use super::kernel::watch_reasons;
 use super::ledger::{Close, Drain, Told};
 use super::pipe::{Position, Segment};
 use super::seq::low;
@@ -50,7 +51,7 @@ impl Call {
     }
 
     pub(super) fn opaque(&self) -> bool {
-        self.enter.flags & op_flag::ULP != 0
+        self.enter.flags & op_flag::ULP != 0 && self.copied != Some(Copied::Tls)
     }
 
     fn is_memory(&self) -> bool {
@@ -67,6 +68,7 @@ fn copied(e: &OpEnter, proto: Option<u16>) -> Option<Copied> {
         () if e.more & op_more::NOT_ASKED != 0 => Some(Copied::NotAsked),
         () if has(op_flag::NO_SG) => Some(Copied::NoScatterGather),
         () if proto == Some(super::MPTCP) => Some(Copied::Mptcp),
+        () if e.more & op_more::TLS != 0 => Some(Copied::Tls),
         () => None,
     }
 }
@@ -144,18 +146,14 @@ impl Engine {
         let scattered = t.memory.is_some_and(|m| m.buffers > 1);
         self.changes.lent(&t);
         self.ledger.open(t, e.cgroup);
-        for (applies, reason) in [
-            (e.watch & watch::MAPPED != 0, Reason::WritableMapping),
-            (e.watch & watch::BUSY != 0, Reason::FileBusy),
-            (e.watch & watch::FULL != 0, Reason::FileUnwatched),
-            (e.watch & watch::BELOW != 0, Reason::FileStacked),
+        let watch = watch_reasons().map(|(bit, reason)| (e.watch & bit != 0, reason));
+        let others = [
             (unwatched, Reason::MemoryUnwatched),
             (scattered, Reason::MemoryScattered),
             (call.opaque(), Reason::UpperLayer),
-        ] {
-            if applies {
-                self.ledger.reason(id, reason);
-            }
+        ];
+        for (_, reason) in watch.into_iter().chain(others).filter(|(applies, _)| *applies) {
+            self.ledger.reason(id, reason);
         }
         if e.dst_kind == end::SOCK {
             self.sock_doubts(e.dst, id);

@@ -21,6 +21,7 @@ fn doubts_release(reason: Reason) -> bool {
         | Reason::ContentChanged
         | Reason::MemoryUnwatched
         | Reason::MemoryScattered
+        | Reason::SubmitUnseen
         | Reason::StillLent => false,
         Reason::Loss
         | Reason::MapFull

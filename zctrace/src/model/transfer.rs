@@ -45,19 +45,8 @@ pub enum Api {
     IoUringSendZc,
     /// `IORING_OP_SENDMSG_ZC`
     IoUringSendmsgZc,
-}
-
-impl Api {
-    /// Every one, in the order of its number in a frame (`op::*`).
-    pub const ALL: [Self; 7] = [
-        Self::Sendfile,
-        Self::Splice,
-        Self::Vmsplice,
-        Self::MsgZerocopy,
-        Self::IoUringSplice,
-        Self::IoUringSendZc,
-        Self::IoUringSendmsgZc,
-    ];
+    /// The kernel itself: a file server, a network block device, a network file system.
+    Kernel,
 }
 
 /// Why no page was lent: the kernel copied the bytes.
@@ -73,6 +62,8 @@ pub enum Copied {
     NotAsked,
     /// `mptcp_sendmsg()` copies.
     Mptcp,
+    /// kTLS in software encrypts into other pages.
+    Tls,
     /// The receiver is on this machine and gets a copy (`skb_orphan_frags_rx()`); what is not
     /// acknowledged is lent all the same.
     Loopback,
@@ -222,6 +213,8 @@ pub enum Reason {
     MemoryUnwatched,
     /// Of several buffers, only what the first is a part of is known.
     MemoryScattered,
+    /// The kernel sent it, and when it began to is not known: changes before the first transmit may count.
+    SubmitUnseen,
 }
 
 /// Which file.
@@ -339,6 +332,12 @@ impl Transfer {
     #[must_use]
     pub fn source(&self) -> Source {
         self.file.as_ref().map_or(Source::Memory(self.pid), |f| Source::File(f.id))
+    }
+
+    /// Bytes that it lent; `None`: its call has not said.
+    #[must_use]
+    pub fn moved(&self) -> Option<u64> {
+        (self.return_ns.is_some() || self.api == Api::Kernel).then_some(self.bytes)
     }
 
     /// Release − Submit, nanoseconds; `None` unless released.

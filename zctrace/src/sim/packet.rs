@@ -67,7 +67,14 @@ impl World {
         for p in pieces.iter().filter(|p| p.owner.is_some()) {
             match runs.last_mut() {
                 Some(x) if x.ino == p.ino && x.off + u64::from(x.len) == p.off => x.len += low(p.len),
-                _ => runs.push(Extent { head, ino: p.ino, off: p.off, dev: DEV, len: low(p.len) }),
+                _ => runs.push(Extent {
+                    head,
+                    ino: p.ino,
+                    off: p.off,
+                    dev: DEV,
+                    len: low(p.len),
+                    ..Extent::default()
+                }),
             }
         }
         for x in &runs {

@@ -226,7 +226,7 @@ fn transfer(t: &Transfer) -> TransferLine<'_> {
         offset: t.file.as_ref().map(|_| t.offset),
         requested: t.requested,
         // A call that has not returned has not said.
-        bytes: t.return_ns.map(|_| t.bytes),
+        bytes: t.moved(),
         socket: t.socket.as_deref().map(socket),
         zero_copy: t.copied.is_none(),
         copied_because: t.copied.map(|by| text::copied(by).0),

@@ -113,14 +113,14 @@ impl<W: Write> Lines<W> {
 /// Exact where there is room for it.
 fn range(t: &Transfer) -> String {
     // A call that has not returned has not said how many.
-    let exact = match t.return_ns {
-        Some(_) => format!("{}+{}", t.offset, t.bytes),
+    let exact = match t.moved() {
+        Some(bytes) => text::span(t.file.as_ref(), t.offset, Some(bytes)),
         None => format!("{}+?", t.offset),
     };
-    if exact.len() <= RANGE {
+    if t.file.is_none() || exact.len() <= RANGE {
         return exact;
     }
-    let bytes = t.return_ns.map_or_else(|| "?".into(), |_| text::bytes(t.bytes));
+    let bytes = t.moved().map_or_else(|| "?".into(), text::bytes);
     format!("{}+{bytes}", text::bytes(t.offset)).replace(' ', "")
 }
 

@@ -372,12 +372,15 @@ fn entered(h: &Header, e: &OpEnter) -> String {
         (op_flag::NO_SG, "the route cannot take pages: copied"),
         (op_flag::ULP, "an upper-layer protocol hides its pages"),
     ] {
-        if e.flags & flag != 0 {
+        if e.flags & flag != 0 && (flag != op_flag::ULP || e.more & op_more::TLS == 0) {
             let _ = write!(text, "; {words}");
         }
     }
     if e.more & op_more::NOT_ASKED != 0 {
         text.push_str("; the socket has no SO_ZEROCOPY: copied");
+    }
+    if e.more & op_more::TLS != 0 {
+        text.push_str("; kTLS encrypts into other pages");
     }
     text
 }

@@ -254,7 +254,7 @@ fn held(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     writeln!(to, "\n{}", style.bold("Still lent, oldest first: for at least, file, to, bytes"))?;
     for t in &s.stuck {
         let age = text::ns(last.saturating_sub(t.submit_ns));
-        let bytes = t.return_ns.map_or_else(|| "-".into(), |_| text::bytes(t.bytes));
+        let bytes = t.moved().map_or_else(|| "-".into(), text::bytes);
         who(to, &age, t, &bytes)?;
     }
     Ok(())

@@ -139,3 +139,52 @@ fn a_datagram_is_copied_on_its_way_to_another_namespace() {
     let reasons = t["reasons"].as_array().unwrap();
     assert!(reasons.iter().any(|r| r == "memory-scattered"), "{t}");
 }
+
+/// Keys for kTLS: AES-128-GCM, the same at both ends.
+fn tls(socket: &std::net::TcpStream, direction: i32) -> bool {
+    use std::os::fd::AsRawFd as _;
+    let fd = socket.as_raw_fd();
+    // struct tls12_crypto_info_aes_gcm_128: version, cipher, iv, key, salt, rec_seq
+    let mut info = [7u8; 40];
+    info[..4].copy_from_slice(&[3, 3, 51, 0]);
+    info[32..].fill(0);
+    #[expect(unsafe_code, reason = "no library has these options")]
+    unsafe {
+        libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_ULP, c"tls".as_ptr().cast(), 4) == 0
+            && libc::setsockopt(fd, libc::SOL_TLS, direction, info.as_ptr().cast(), 40) == 0
+    }
+}
+
+#[test]
+fn ktls_in_software() {
+    const TLS_TX: i32 = 1;
+    const TLS_RX: i32 = 2;
+    let dir = dir();
+    let (path, content) = file(dir.path(), "f", 48_000);
+    let recorder = Recorder::this(&dir.path().join("t.zct"));
+    let (sender, mut receiver) = tcp(false);
+    if !tls(&sender, TLS_TX) {
+        println!("SKIPPED ktls_in_software: this kernel has no kTLS");
+        return;
+    }
+    assert!(tls(&receiver, TLS_RX));
+    let open = File::open(&path).unwrap();
+    let ways: [&dyn Fn() -> usize; 3] = [
+        &|| sendfile(&sender, &open, 0, content.len()),
+        &|| splice_through(&sender, &open, 0, content.len()),
+        &|| uring_splice(&sender, &open, 0, content.len()),
+    ];
+    for way in ways {
+        way();
+        overwrite(&path, content.len());
+        assert!(read(&mut receiver, content.len()) == content, "a change after the return arrived");
+        std::fs::write(&path, &content).unwrap();
+    }
+    drop((sender, receiver));
+    let trace = recorder.stop_settled();
+    assert!(trace.of_file(&path).len() >= 3);
+    for t in trace.of_file(&path) {
+        assert_eq!((&t["zero_copy"], &t["copied_because"]), (&false.into(), &"ktls".into()), "{t}");
+        assert_eq!((&t["verdict"], &t["exposure_ns"]), (&"clean".into(), &0.into()), "{t}");
+    }
+}
