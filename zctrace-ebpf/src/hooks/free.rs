@@ -171,11 +171,12 @@ fn head(ptr: u64) {
         flags |= free_flag::UNA;
     }
     if ent.rx != 0 {
-        let was_read = match unsafe { RECEIVERS.get(&ent.rx) } {
-            Some(r) => (r.copied.wrapping_sub(ent.seq.wrapping_add(len)) as i32) >= 0,
-            None => false,
+        let (gone, was_read) = match unsafe { RECEIVERS.get(&ent.rx) } {
+            Some(r) => (false, (r.copied.wrapping_sub(ent.seq.wrapping_add(len)) as i32) >= 0),
+            // Its queue may be freed later than the socket (`skb_attempt_defer_free()`).
+            None => (ent.tcp != 0, false),
         };
-        if !was_read && kread::get::<u8>(ent.rx, off!(sk_shutdown)) & RCV_SHUTDOWN != 0 {
+        if !was_read && (gone || kread::get::<u8>(ent.rx, off!(sk_shutdown)) & RCV_SHUTDOWN != 0) {
             flags |= free_flag::RX_SHUT;
         }
         if emit::gate(gate::RX_SPLICE) && unsafe { RX_SPLICE.get(&ent.rx) }.is_some() {

@@ -425,7 +425,12 @@ impl Engine {
                 } else {
                     s.freed_by(head.end, loopback)
                 };
-                let reason = if has(free_flag::RX_OOO) {
+                // Whoever receives memory on this machine has copies of it (`skb_orphan_frags_rx()`).
+                let user = head.flags & head_flag::USER != 0;
+                let copies = user && has(free_flag::RX | free_flag::MOVED | free_flag::REPLACED);
+                let reason = if copies {
+                    None
+                } else if has(free_flag::RX_OOO) {
                     Some(Reason::OutOfOrder)
                 } else if has(free_flag::RX_SPLICED) {
                     Some(Reason::ReceiverSpliced)
@@ -434,11 +439,17 @@ impl Engine {
                 } else {
                     None
                 };
-                let moved = has(free_flag::MOVED) && has(free_flag::RX);
+                let moved = has(free_flag::MOVED) && has(free_flag::RX) && !copies;
                 if has(free_flag::UNA) {
                     s.ack(f.snd_una, at, &mut self.ledger);
                 }
-                s.free(f.head, head.start, head.end, Freed { at, by, reason, moved }, &mut self.ledger);
+                s.free(
+                    f.head,
+                    head.start,
+                    head.end,
+                    Freed { at, by, reason, moved, copies },
+                    &mut self.ledger,
+                );
             }
             Kind::Dgram(d) => {
                 let unix = sock.name.family == family::UNIX;

@@ -446,8 +446,9 @@ impl Engine {
         if !own && !notifies {
             return None;
         }
-        if let Kind::Dgram(d) = &mut sock.kind {
-            d.awaits(call.id, call.handles.iter().map(|(handle, _)| *handle));
+        match &mut sock.kind {
+            Kind::Dgram(d) => d.awaits(call.id, call.handles.iter().map(|(handle, _)| *handle)),
+            Kind::Stream(s) => s.awaits(call.id, call.start),
         }
         self.ledger.awaits(call.id);
         if told.is_none() && notifies {
@@ -458,8 +459,10 @@ impl Engine {
 
     /// The application is told that this transfer's memory is free.
     fn tell(&mut self, sock: u64, id: TransferId, told: Told) {
-        if let Some(Kind::Dgram(d)) = self.socks.get_mut(&sock).map(|s| &mut s.kind) {
-            d.told(id, told, &self.heads, &mut self.ledger);
+        match self.socks.get_mut(&sock).map(|s| &mut s.kind) {
+            Some(Kind::Dgram(d)) => d.told(id, told, &self.heads, &mut self.ledger),
+            Some(Kind::Stream(s)) => s.told(id, told.at),
+            None => {}
         }
         self.ledger.told(id, Some(told));
     }

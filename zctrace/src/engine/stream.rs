@@ -24,6 +24,8 @@ struct Hold {
     /// The call still runs: `end` is not known.
     in_call: bool,
     last_free: Option<Close>,
+    /// The application was told that its memory is free.
+    told: Option<u64>,
 }
 
 /// What a freed head says about how it ended.
@@ -33,6 +35,8 @@ pub(super) struct Freed {
     pub(super) by: ReleasedBy,
     pub(super) reason: Option<Reason>,
     pub(super) moved: bool,
+    /// Of memory, it had only copies by then, and what it once had was free when the application was told.
+    pub(super) copies: bool,
 }
 
 /// Where bytes of a transfer are in a stream.
@@ -110,6 +114,8 @@ pub(super) struct Stream {
     read: Mark,
     longest_hold: u64,
     longest_head: u64,
+    /// Where transfers begin whose memory is not free yet.
+    awaiting: BTreeMap<TransferId, u64>,
     /// What packets of it held, by where that begins in the stream.
     prints: BTreeMap<(u64, u64), Seen>,
     seen: u64,
@@ -146,6 +152,7 @@ impl Stream {
             read: Mark::default(),
             longest_hold: 0,
             longest_head: 0,
+            awaiting: BTreeMap::new(),
             prints: BTreeMap::new(),
             seen: 0,
         }
@@ -169,7 +176,7 @@ impl Stream {
 
     /// A call begins to write at `start`.
     pub(super) fn begin(&mut self, id: TransferId, start: u64, off: u64, ledger: &mut Ledger) {
-        let hold = Hold { id, end: u64::MAX, off: Some(off), in_call: true, last_free: None };
+        let hold = Hold { id, end: u64::MAX, off: Some(off), in_call: true, last_free: None, told: None };
         self.holds.insert((start, id), hold);
         self.running.insert((start, id));
         ledger.hold(id);
@@ -211,7 +218,11 @@ impl Stream {
         if self.recent.len() >= RECENT {
             ledger.reason(id, Reason::FreeMissed);
         }
-        if self.holds.insert((start, id), Hold { id, end, off, in_call: false, last_free }).is_none() {
+        if self
+            .holds
+            .insert((start, id), Hold { id, end, off, in_call: false, last_free, told: None })
+            .is_none()
+        {
             ledger.hold(id);
         }
         for (head, at) in self.heads_in(start, end) {
@@ -490,6 +501,19 @@ impl Stream {
         self.concerns(start, end, ledger);
     }
 
+    /// The application will be told when the memory of this transfer is free.
+    pub(super) fn awaits(&mut self, id: TransferId, start: u64) {
+        self.awaiting.insert(id, start);
+    }
+
+    /// It is told.
+    pub(super) fn told(&mut self, id: TransferId, at: u64) {
+        let start = self.awaiting.remove(&id);
+        if let Some(hold) = start.and_then(|start| self.holds.get_mut(&(start, id))) {
+            hold.told = Some(at);
+        }
+    }
+
     /// The head that held `[start, end)` is gone.
     pub(super) fn free(&mut self, head: u64, start: u64, end: u64, freed: Freed, ledger: &mut Ledger) {
         let xmit = self.heads.remove(&(start, head)).map(|(_, at)| at);
@@ -507,7 +531,9 @@ impl Stream {
         self.remember(Recent { head, start, end, close, reason, xmit });
         self.concerns(start, end, ledger);
         for key in self.overlapping(start, end) {
+            let mut close = close;
             if let Some(hold) = self.holds.get_mut(&key) {
+                close.at = hold.told.filter(|_| freed.copies).unwrap_or(close.at);
                 hold.last_free = hold.last_free.max(Some(close));
             }
             if let Some(reason) = reason {
@@ -564,6 +590,7 @@ impl Stream {
         }
         self.closed = Some(at);
         self.concerns(0, u64::MAX, ledger);
+        self.awaiting.clear();
         self.unacked.clear();
         let by = if self.reset { ReleasedBy::Reset } else { ReleasedBy::Close };
         let keys: Vec<_> = self.holds.keys().copied().collect();

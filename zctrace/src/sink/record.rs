@@ -37,6 +37,8 @@ pub(super) struct Words {
     changes: HashMap<u64, (u64, ChangeEnter)>,
     /// By file offset and length: what was lent.
     lent: HashMap<(u64, u64), u64>,
+    /// It is memory, and offsets are addresses.
+    memory: bool,
 }
 
 /// `4096+100`
@@ -82,8 +84,13 @@ fn changing(what: u8, flags: u8) -> &'static str {
 }
 
 impl Words {
-    pub(super) fn new(places: Vec<Place>) -> Self {
-        Self { places, ..Self::default() }
+    pub(super) fn new(places: Vec<Place>, memory: bool) -> Self {
+        Self { places, memory, ..Self::default() }
+    }
+
+    /// Bytes of the transfer.
+    fn own(&self, off: u64, len: u64) -> String {
+        if self.memory { format!("{off:#x}+{len}") } else { range(off, len) }
     }
 
     /// Remembers what later records leave out.
@@ -255,9 +262,13 @@ impl Words {
     }
 
     fn looked(&self, p: &Print) -> String {
-        let of = range(p.off, u64::from(p.len));
+        let of = if self.memory && p.off < 4096 {
+            format!("{} bytes", p.len)
+        } else {
+            self.own(p.off, u64::from(p.len))
+        };
         let moment = match p.when {
-            when::SUBMIT => return format!("looked at in the page cache, before they are lent: {of}"),
+            when::SUBMIT => return format!("looked at before they are lent: {of}"),
             when::RETURN => return format!("looked at where the call stopped: {of}"),
             when::XMIT => "looked at on the way to the device",
             when::READ => "looked at once the receiver had copied it",
@@ -278,7 +289,7 @@ impl Words {
         let mut text = format!("{moment}: {of}");
         for (off, len, same) in known {
             let what = if same { "as it was lent" } else { "CHANGED since it was lent" };
-            let _ = write!(text, "; {} {what}", range(off, len));
+            let _ = write!(text, "; {} {what}", self.own(off, len));
         }
         if unknown > 0 {
             text.push_str("; parts of pages, compared once they make whole ones");
@@ -311,7 +322,7 @@ impl Words {
     /// `: seq 10..20, bytes 4096+10`
     fn span(&self, sock: u64, seq: u32, len: u32) -> String {
         let bytes = self.bytes(sock, seq, len);
-        let bytes = bytes.map_or_else(String::new, |(off, len)| format!(", bytes {}", range(off, len)));
+        let bytes = bytes.map_or_else(String::new, |(off, len)| format!(", bytes {}", self.own(off, len)));
         format!(": seq {seq}..{}{bytes}", seq.wrapping_add(len))
     }
 

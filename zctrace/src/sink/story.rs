@@ -43,7 +43,7 @@ impl<W: Write> Story<W> {
             _ => None,
         });
         writeln!(to, "\n{}", style.bold("Time from the entry of the call, and what was recorded"))?;
-        Ok(Self { to, style, words: Words::new(places.collect()) })
+        Ok(Self { to, style, words: Words::new(places.collect(), behind.transfer.file.is_none()) })
     }
 
     /// The next event in the order of time.
