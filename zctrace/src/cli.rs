@@ -19,6 +19,7 @@ Examples:
   zctrace explain out.zct 3-17                     every record behind one transfer
   sudo zctrace --pid 1234 --fingerprint full       which version of the bytes the peer got
   sudo zctrace demo                                see it work
+  sudo zctrace lab                                 when the bytes of each API may really be changed
 
 Exit codes: 0 done and nothing found; 1 what --fail-on asks for was found; 2 usage;
 3 the privileges or the kernel cannot do it; 4 anything else.";
@@ -32,6 +33,18 @@ Examples:
   zctrace explain --rules                   all rules
 
 Exit codes: 0 done; 2 usage; 4 anything else, such as an id that the recording does not have.";
+
+const LAB: &str = "\
+Sends, changes and receives for real, every combination once, traced by zctrace itself, and compares
+what the trace says with the bytes that arrived.
+
+Examples:
+  sudo zctrace lab                                      the table for this kernel
+  sudo zctrace lab --api sendfile --transport tcp4      only these cells
+  sudo zctrace lab --html lab.html                      also as a page
+
+Exit codes: 0 done, and the trace agrees with the receivers in every cell; 1 they do not agree;
+2 usage; 3 the privileges or the kernel cannot do it; 4 anything else.";
 
 /// Shows what happens to page-cache pages between a zero-copy send and the moment the kernel is
 /// really done with them.
@@ -60,12 +73,18 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Trace a built-in sender whose receiver stalls, live
     Demo(DemoArgs),
+    /// Try every zero-copy API on this kernel and say when its bytes may really be changed
+    #[command(after_help = LAB)]
+    Lab(LabArgs),
     /// Runs a command as another user, once told to
     #[command(name = "__exec", hide = true)]
     Exec(ExecArgs),
     /// The demo's sender
     #[command(name = "__demo-sender", hide = true)]
     DemoSender(DemoSenderArgs),
+    /// The lab's actors
+    #[command(name = "__lab-cells", hide = true)]
+    LabCells(LabCellsArgs),
 }
 
 /// Which senders are traced. Writers and readers are never filtered.
@@ -255,6 +274,58 @@ pub struct DemoArgs {
     /// Keep the recording of the demo
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Which cells of the lab; without any of these, all.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Only some cells; each repeatable")]
+pub struct LabSelect {
+    /// How the bytes are sent: copy, sendfile, splice, msg_zerocopy, io_uring_send_zc, ...
+    #[arg(long, value_name = "NAME")]
+    pub api: Vec<String>,
+    /// Where they are: page_cache, anonymous, file_mapping, hugetlb
+    #[arg(long, value_name = "NAME")]
+    pub memory: Vec<String>,
+    /// What they go over: tcp4, tcp6, udp4, udp6, unix, pipe
+    #[arg(long, value_name = "NAME")]
+    pub transport: Vec<String>,
+    /// What the receiver does: fast, stalled, losing, closing, resetting
+    #[arg(long, value_name = "NAME")]
+    pub receiver: Vec<String>,
+    /// What changes the bytes afterwards: none, write, mmap, truncate
+    #[arg(long, value_name = "NAME")]
+    pub writer: Vec<String>,
+}
+
+/// `zctrace lab`
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    /// JSON lines on stdout instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with the table, a map and all cells
+    #[arg(long, value_name = "OUT")]
+    pub html: Option<PathBuf>,
+    /// Keep the recording, for `zctrace explain`
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How much of the lent content is compared between submit, transmit and release
+    #[arg(long, value_name = "MODE", default_value = "off")]
+    pub fingerprint: Fingerprint,
+    /// Which cells.
+    #[command(flatten)]
+    pub select: LabSelect,
+}
+
+/// Hidden: waits for a line, then plays cells and prints what was observed.
+#[derive(Debug, Args)]
+pub struct LabCellsArgs {
+    /// Where files are made.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// Which cells.
+    #[command(flatten)]
+    pub select: LabSelect,
 }
 
 /// Hidden: started stopped, continues as `uid`:`gid` with `command`.

@@ -12,6 +12,8 @@ mod explain;
 #[cfg(feature = "live")]
 mod filters;
 #[cfg(feature = "live")]
+mod lab;
+#[cfg(feature = "live")]
 mod live;
 #[cfg(feature = "live")]
 mod record;
@@ -103,6 +105,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Exec(args)) => child::exec(&args),
         Some(Command::DemoSender(args)) => demo::send(&args),
+        Some(Command::Lab(args)) => lab::run(&args),
+        Some(Command::LabCells(args)) => lab::play(&args),
     }
 }
 

@@ -22,6 +22,12 @@ macro_rules! axis {
             pub fn name(self) -> &'static str {
                 match self { $(Self::$value => $text,)* }
             }
+
+            /// The one of this name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|v| v.name() == name)
+            }
         }
 
         impl fmt::Display for $name {
@@ -149,6 +155,12 @@ impl fmt::Display for Cell {
 }
 
 impl Api {
+    /// Whether it copies and lends nothing: what all others are compared with.
+    #[must_use]
+    pub fn is_copy(self) -> bool {
+        matches!(self, Self::Copy | Self::UringCopy)
+    }
+
     /// Whether it takes memory of the process; others take a file.
     #[must_use]
     pub fn takes_memory(self) -> bool {
@@ -171,6 +183,20 @@ impl Memory {
     #[must_use]
     pub fn is_file(self) -> bool {
         matches!(self, Self::PageCache | Self::FileMapping)
+    }
+}
+
+impl Receiver {
+    /// Whether it reads all, after the change.
+    #[must_use]
+    pub fn reads_later(self) -> bool {
+        matches!(self, Self::Stalled | Self::Losing)
+    }
+
+    /// Whether it reads at all.
+    #[must_use]
+    pub fn reads(self) -> bool {
+        self == Self::Fast || self.reads_later()
     }
 }
 

@@ -33,10 +33,13 @@ impl Style {
             Self::Colours => format!("\x1b[{code}m{s}\x1b[0m"),
         }
     }
-    pub(super) fn red(self, s: &str) -> String {
+    pub(crate) fn red(self, s: &str) -> String {
         self.with("1;31", s)
     }
-    pub(super) fn bold(self, s: &str) -> String {
+    pub(crate) fn green(self, s: &str) -> String {
+        self.with("32", s)
+    }
+    pub(crate) fn bold(self, s: &str) -> String {
         self.with("1", s)
     }
 }

@@ -1,0 +1,135 @@
+//! `zctrace lab`: every API for real, traced live, and judged by the bytes that arrived.
+
+mod actors;
+mod select;
+
+use std::io::{BufWriter, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(super) use actors::play;
+
+use super::capture::{live_failure, runtime};
+use super::{Exit, filters, record, report};
+use crate::cli::{Filters, LabArgs};
+use crate::lab::{Atlas, Observed, json_lines, judge, page, table};
+use crate::model::Fact;
+use crate::pipeline::{Output, Pipeline};
+use crate::source::Live;
+use crate::trace::Writer;
+use actors::Actors;
+
+const DRAIN: Duration = Duration::from_millis(5);
+/// Drains per checkpoint, as `record` does it.
+const CHECKPOINT_EVERY: u32 = 8;
+
+pub(super) fn run(args: &LabArgs) -> anyhow::Result<Exit> {
+    let all = select::select(&args.select)?.len();
+    // What cannot be written is found out before the work.
+    let html = args.html.as_deref().map(record::create).transpose()?;
+    let mut actors = Actors::start(&args.select)?;
+    let pid = actors.pid();
+    let asked = Filters { pid: vec![pid], fingerprint: args.fingerprint, ..Filters::default() };
+    let mut resolved = filters::resolve(&asked)?;
+    resolved.asked.words = vec!["lab".into()];
+    let tap = match &args.output {
+        Some(path) => Some(Writer::new(record::create(path)?)?),
+        None => None,
+    };
+    let (output, facts) = Output::collect();
+    let mut pipeline = Pipeline::new(tap, vec![output]);
+    let mut consume = |b: &[u8]| pipeline.frame(b);
+    let mut live = Live::start(&resolved.options, resolved.asked, &mut consume).map_err(live_failure)?;
+    let began = Instant::now();
+    let seen = runtime()?.block_on(watch(&mut live, &mut pipeline, &mut actors, all))?;
+    pipeline.finish()?;
+    let facts: Vec<Fact> = facts.borrow().clone();
+    let atlas = Atlas::new(judge(seen, &facts, pid), &facts, began.elapsed());
+    if let Some(mut to) = html {
+        to.write_all(page(&atlas).as_bytes()).context("writing the page")?;
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    if args.json {
+        json_lines(&mut out, &atlas)?;
+    } else {
+        table(&mut out, &atlas, report::colours())?;
+    }
+    out.flush()?;
+    Ok(if atlas.total.contradict > 0 { Exit::Found } else { Exit::Done })
+}
+
+/// Traces while the actors play.
+async fn watch(
+    live: &mut Live,
+    pipeline: &mut Pipeline,
+    actors: &mut Actors,
+    all: usize,
+) -> anyhow::Result<Vec<Observed>> {
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut term = signal(SignalKind::terminate())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    let mut tick = tokio::time::interval(DRAIN);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut consume = |b: &[u8]| pipeline.frame(b);
+    let progress = Progress::new(all);
+    let mut seen = Vec::new();
+    let mut n = 0u32;
+    actors.go()?;
+    while actors.hear(&mut seen)? {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = int.recv() => bail!("interrupted"),
+            _ = term.recv() => bail!("terminated"),
+            _ = hup.recv() => bail!("hung up"),
+        }
+        live.drain(&mut consume).map_err(live_failure)?;
+        n = n.wrapping_add(1);
+        if n.is_multiple_of(CHECKPOINT_EVERY) {
+            live.checkpoint(&mut consume).map_err(live_failure)?;
+            progress.show(seen.len());
+        }
+    }
+    progress.end();
+    actors.end()?;
+    if seen.len() != all {
+        bail!("the actors ended after {} of {all} cells", seen.len());
+    }
+    // The last frees may be parked on another CPU for a moment.
+    for _ in 0..40 {
+        live.checkpoint(&mut consume).map_err(live_failure)?;
+        if live.entries().heads == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    live.stop(&mut consume).map_err(live_failure)?;
+    Ok(seen)
+}
+
+/// One line on a terminal, nothing elsewhere.
+struct Progress {
+    all: usize,
+    began: Instant,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(all: usize) -> Self {
+        Self { all, began: Instant::now(), shown: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&self, done: usize) {
+        if self.shown {
+            eprint!("\rzctrace lab: {done} of {} cells, {} s ", self.all, self.began.elapsed().as_secs());
+        }
+    }
+
+    fn end(&self) {
+        if self.shown {
+            // Nothing of it stays.
+            eprint!("\r\x1b[K");
+        }
+    }
+}
