@@ -112,6 +112,8 @@ pub struct Total {
     pub returns: (usize, usize),
     /// The same of notifications.
     pub notifications: (usize, usize),
+    /// Cells whose release is called a read although nobody read.
+    pub misnamed: usize,
     /// How long it took.
     pub took: Duration,
 }
@@ -186,6 +188,9 @@ fn conclude(cells: &[&Judged]) -> Conclusion {
     let telling = telling(cells);
     let done = cells.first().map_or(Done::Return, |c| c.done());
     let (after, before) = reached(cells);
+    // What is not known of one cell is counted; it makes the others no less certain.
+    let known: BTreeSet<Safe> = telling.iter().map(|c| c.safe()).filter(|s| *s != Safe::Unknown).collect();
+    let safe = if known.is_empty() { [Safe::Unknown].into() } else { known };
     let lent = telling.iter().any(|c| c.transfers.iter().any(|t| t.copied.is_none()));
     let copied: BTreeSet<Copied> = telling.iter().flat_map(|c| c.copied()).collect();
     let copies = !copied.is_empty() || telling.iter().all(|c| c.transfers.is_empty());
@@ -195,7 +200,7 @@ fn conclude(cells: &[&Judged]) -> Conclusion {
     Conclusion {
         skipped,
         done,
-        safe: telling.iter().map(|c| c.safe()).collect(),
+        safe,
         pages: match (lent, copies) {
             (true, true) => Pages::Both,
             (true, false) => Pages::Lent,
@@ -270,6 +275,7 @@ fn total(cells: &[Judged], took: Duration) -> Total {
             all.contradict += 1;
         }
         all.unknown += usize::from(cell.outcome().is_some_and(|o| o != Outcome::Released));
+        all.misnamed += usize::from(cell.misnamed());
         all.transfers += cell.transfers.len();
         all.released += cell.transfers.iter().filter(|t| t.outcome == Outcome::Released).count();
         if let Some(verdict) = cell.verdict() {
@@ -287,3 +293,6 @@ fn total(cells: &[Judged], took: Duration) -> Total {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

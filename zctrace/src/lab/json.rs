@@ -149,6 +149,8 @@ struct SummaryLine<'a> {
     released: usize,
     verdicts: BTreeMap<&'static str, usize>,
     reasons: BTreeMap<&'static str, usize>,
+    /// Cells whose release is called `receiver_read` although nobody read.
+    misnamed: usize,
     returns: usize,
     returns_within_1ms: usize,
     notifications: usize,
@@ -208,6 +210,7 @@ fn summary(a: &Atlas) -> SummaryLine<'_> {
         released: t.released,
         verdicts: t.verdicts.iter().map(|(v, n)| (text::verdict(*v), *n)).collect(),
         reasons: t.reasons.iter().map(|(r, n)| (text::reason(*r).0, *n)).collect(),
+        misnamed: t.misnamed,
         returns: t.returns.1,
         returns_within_1ms: t.returns.0,
         notifications: t.notifications.1,

@@ -27,12 +27,8 @@ pub enum Safe {
     Acknowledged,
     /// Once the receiver had read it.
     Read,
-    /// Once the receiver had closed.
-    Closed,
-    /// Once the peer had reset the connection.
-    Reset,
-    /// Once the network had dropped it.
-    Dropped,
+    /// Once the receiver was gone, or the network had dropped it.
+    Gone,
     /// Still lent when the trace ended.
     Never,
     /// Not known.
@@ -168,20 +164,24 @@ impl Judged {
             return Safe::Done;
         }
         let last = self.transfers.iter().max_by_key(|t| t.release_ns).and_then(|t| t.released_by);
-        let helped = self.seen.changed_ns.is_none_or(|(_, ended)| safe > ended);
+        let changed = self.seen.changed_ns.map_or(done, |(_, ended)| ended);
         match last {
-            // Who is the last to let go, the reader or a late acknowledgement, is chance.
-            Some(ReleasedBy::Ack | ReleasedBy::TxComplete) if helped && self.cell().receiver.reads() => {
-                Safe::Read
-            }
-            Some(ReleasedBy::Ack | ReleasedBy::TxComplete) => Safe::Acknowledged,
-            Some(ReleasedBy::ReceiverRead | ReleasedBy::PipeDrained) => Safe::Read,
-            Some(ReleasedBy::Copied) => Safe::Done,
-            Some(ReleasedBy::Close) => Safe::Closed,
-            Some(ReleasedBy::Reset) => Safe::Reset,
-            Some(ReleasedBy::Drop) => Safe::Dropped,
             None => Safe::Unknown,
+            Some(ReleasedBy::Copied) => Safe::Done,
+            Some(ReleasedBy::Ack | ReleasedBy::TxComplete) if safe <= changed => Safe::Acknowledged,
+            Some(ReleasedBy::Close | ReleasedBy::Reset | ReleasedBy::Drop) => Safe::Gone,
+            // Who is the last to let go, the reader or a late acknowledgement, is chance.
+            Some(_) if self.cell().receiver.reads() => Safe::Read,
+            Some(_) => Safe::Gone,
         }
+    }
+
+    /// Whether the trace calls the release a read although nobody read: the queue of a socket that was closed
+    /// may be let go of by another CPU (`skb_attempt_defer_free()`), which looks the same.
+    #[must_use]
+    pub fn misnamed(&self) -> bool {
+        !self.cell().receiver.reads()
+            && self.transfers.iter().any(|t| t.released_by == Some(ReleasedBy::ReceiverRead))
     }
 
     /// The trace's outcome: the gravest.
@@ -298,9 +298,7 @@ impl Safe {
             Self::Done => "done",
             Self::Acknowledged => "acknowledged",
             Self::Read => "read",
-            Self::Closed => "closed",
-            Self::Reset => "reset",
-            Self::Dropped => "dropped",
+            Self::Gone => "gone",
             Self::Never => "never",
             Self::Unknown => "unknown",
         }
@@ -341,3 +339,6 @@ impl Cell {
         self.receiver.reads_later() && self.writer != Writer::None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ mod cell;
 mod conclude;
 mod content;
 mod errqueue;
+#[cfg(test)]
+mod fixture;
 mod html;
 mod huge;
 mod json;

@@ -22,12 +22,21 @@ pub fn table(to: &mut impl Write, atlas: &Atlas, style: impl Into<Style>) -> io:
     let head = line(["bytes in", "over", "pages", "a receiver that stalls", "median", "max", "done arrived"]);
     writeln!(to, "{}", style.bold(&head))?;
     let mut api = None;
+    let mut said = Vec::new();
     for row in &atlas.rows {
         if api != Some(row.api) {
             api = Some(row.api);
+            said.clear();
             title(to, row, style)?;
         }
         one(to, row, style)?;
+        // What holds for several rows is said once.
+        for note in words::notes(row) {
+            if !said.contains(&note) {
+                writeln!(to, "      {note}")?;
+                said.push(note);
+            }
+        }
     }
     writeln!(to)?;
     let (wrong, unknown) = words::doubts(atlas);
@@ -90,9 +99,6 @@ fn one(to: &mut impl Write, row: &Row, style: Style) -> io::Result<()> {
         };
         let middle = if at_done { style.green(&middle) } else { middle };
         writeln!(to, "{left:<44} {middle} {right} {arrived}")?;
-    }
-    for note in words::notes(row) {
-        writeln!(to, "      {note}")?;
     }
     Ok(())
 }

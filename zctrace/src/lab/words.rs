@@ -14,9 +14,7 @@ fn safe(safe: Safe, done: Done) -> &'static str {
         (Safe::Done, Done::Notify) => "at the notification",
         (Safe::Acknowledged, _) => "when it is acknowledged",
         (Safe::Read, _) => "when the receiver read it",
-        (Safe::Closed, _) => "when the receiver closed",
-        (Safe::Reset, _) => "when the peer has reset",
-        (Safe::Dropped, _) => "when it is dropped",
+        (Safe::Gone, _) => "when the receiver is gone",
         (Safe::Never, _) => "not while it was traced",
         (Safe::Unknown, _) => "not known",
     }
@@ -46,11 +44,11 @@ pub(super) fn share(share: Share) -> &'static str {
     }
 }
 
-/// `12 of 12`
+/// `12 of 12`: cells with a change, or those of them in which it arrived
 pub(super) fn reached(reached: &Reached, share: Share) -> String {
     match share {
         Share::Untried => "-".to_owned(),
-        Share::None => "never".to_owned(),
+        Share::None => format!("none of {}", reached.of),
         Share::Some | Share::All => format!("{} of {}", reached.cells, reached.of),
     }
 }
@@ -121,18 +119,28 @@ pub(super) fn totals(atlas: &Atlas) -> Vec<String> {
         format!("THE TRACE CONTRADICTS THE RECEIVERS in {} of {played}:", t.contradict)
     });
     lines.push(format!(
-        "The release of {} of {} transfers was found; {} cells are unknown.",
-        t.released, t.transfers, t.unknown
+        "The release of {} of {} transfers was found; {} unknown.",
+        t.released,
+        t.transfers,
+        if t.unknown == 1 { "1 cell is".to_owned() } else { format!("{} cells are", t.unknown) }
     ));
     let verdicts: Vec<String> =
         t.verdicts.iter().map(|(v, n)| format!("{n} {}", text::verdict(*v))).collect();
     let reasons: Vec<String> = t.reasons.iter().map(|(r, n)| format!("{} {n}", text::reason(*r).0)).collect();
-    let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-    lines.push(format!("Verdicts by cell: {}{why}.", verdicts.join(", ")));
+    lines.push(format!("Verdicts by cell: {}.", verdicts.join(", ")));
+    if !reasons.is_empty() {
+        lines.push(format!("What is not certain, by cell: {}.", reasons.join(", ")));
+    }
     lines.push(format!(
         "Seen within 1 ms by actor and trace: {} of {} returns, {} of {} notifications.",
         t.returns.0, t.returns.1, t.notifications.0, t.notifications.1
     ));
+    if t.misnamed > 0 {
+        lines.push(format!(
+            "{} releases are called receiver_read, but the receiver closed: another CPU freed its queue.",
+            t.misnamed
+        ));
+    }
     lines
 }
 
