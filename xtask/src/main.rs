@@ -1,5 +1,6 @@
 //! Project chores: `cargo xtask VERB`. One file per verb.
 
+mod atlas;
 mod bench;
 mod ci;
 mod debian;
@@ -36,6 +37,8 @@ enum Verb {
     },
     /// Measure what tracing costs a sender, and write docs/overhead.md; needs root
     Bench(bench::Args),
+    /// Run the lab on this kernel, and write docs/atlas.md; needs root
+    Atlas(atlas::Args),
     /// A load of its own, for `bench`
     #[command(hide = true)]
     BenchLoad {
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Ebpf { check: false } => ebpf::build(),
         Verb::Ebpf { check: true } => ebpf::check(),
         Verb::Bench(args) => bench::run_all(&args),
+        Verb::Atlas(args) => atlas::run(&args),
         Verb::BenchLoad { name, seconds } => load::run(&name, seconds),
         Verb::Ci => ci::run(),
     }

@@ -90,6 +90,15 @@ fn cell(c: &Judged) -> CellLine<'_> {
     }
 }
 
+/// All else of a row is the same in every run.
+#[derive(Serialize)]
+struct Times {
+    done_after_ns: Option<u64>,
+    exposure: Option<Spread>,
+    /// The same in words: median time until done, median exposure, largest exposure.
+    words: [String; 3],
+}
+
 #[derive(Serialize)]
 struct Spread {
     p50: u64,
@@ -113,9 +122,7 @@ struct RowLine {
     transport: Vec<&'static str>,
     skipped: Option<String>,
     done: &'static str,
-    /// Times; all else is the same in every run.
-    done_after_ns: Option<u64>,
-    exposure: Option<Spread>,
+    times: Times,
     safe: Vec<&'static str>,
     pages: &'static str,
     copied_because: Vec<&'static str>,
@@ -177,8 +184,11 @@ fn row(r: &Row) -> RowLine {
         transport: r.transports.iter().map(|t| t.name()).collect(),
         skipped: c.skipped.clone(),
         done: c.done.name(),
-        done_after_ns: r.took_ns,
-        exposure: r.exposure_ns.map(|(p50, max)| Spread { p50, max }),
+        times: Times {
+            done_after_ns: r.took_ns,
+            exposure: r.exposure_ns.map(|(p50, max)| Spread { p50, max }),
+            words: [r.took_ns, r.exposure_ns.map(|e| e.0), r.exposure_ns.map(|e| e.1)].map(words::time),
+        },
         safe: c.safe.iter().map(|s| s.name()).collect(),
         pages: words::pages(c.pages),
         copied_because: c.copied.iter().map(|by| text::copied(*by).0).collect(),

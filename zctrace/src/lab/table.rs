@@ -17,7 +17,7 @@ const UNKNOWN: usize = 20;
 /// When it cannot be written.
 pub fn table(to: &mut impl Write, atlas: &Atlas, style: impl Into<Style>) -> io::Result<()> {
     let style = style.into();
-    let head = line(["", "", "", "really safe:", "exposure", "", "a change after"]);
+    let head = line(["", "", "", "really safe:", "", "exposure", "change after"]);
     writeln!(to, "{}", style.bold(&head))?;
     let head = line(["bytes in", "over", "pages", "a receiver that stalls", "median", "max", "done arrived"]);
     writeln!(to, "{}", style.bold(&head))?;
@@ -60,7 +60,7 @@ pub fn table(to: &mut impl Write, atlas: &Atlas, style: impl Into<Style>) -> io:
 
 fn line(columns: [&str; 7]) -> String {
     let [memory, over, pages, safe, median, max, arrived] = columns;
-    format!("  {memory:<17} {over:<17} {pages:<6} {safe:<25} {median:>8} {max:>8} {arrived}")
+    format!("  {memory:<17} {over:<17} {pages:<6} {safe:<25} {median:>7} {max:>7} {arrived}")
         .trim_end()
         .to_owned()
 }
@@ -82,15 +82,11 @@ fn one(to: &mut impl Write, row: &Row, style: Style) -> io::Result<()> {
     } else {
         let safe = words::really_safe(c);
         let at_done = c.safe.iter().all(|s| *s == Safe::Done);
-        let time = |ns: Option<u64>| match ns {
-            None => "-".to_owned(),
-            Some(0) => "0".to_owned(),
-            Some(ns) => text::ns(ns),
-        };
-        let (median, max) = (time(row.exposure_ns.map(|e| e.0)), time(row.exposure_ns.map(|e| e.1)));
+        let (median, max) =
+            (words::time(row.exposure_ns.map(|e| e.0)), words::time(row.exposure_ns.map(|e| e.1)));
         let left = line([&memory, &over, words::pages(c.pages), "", "", "", ""]);
         let middle = format!("{safe:<25}");
-        let right = format!("{median:>8} {max:>8}");
+        let right = format!("{median:>7} {max:>7}");
         let arrived = words::reached(&row.after, c.after);
         let arrived = match c.after {
             Share::Some | Share::All => style.red(&arrived),

@@ -20,6 +20,15 @@ fn safe(safe: Safe, done: Done) -> &'static str {
     }
 }
 
+/// `1.23 ms`; nothing at all is `0`.
+pub(super) fn time(ns: Option<u64>) -> String {
+    match ns {
+        None => "-".to_owned(),
+        Some(0) => "0".to_owned(),
+        Some(ns) => text::ns(ns),
+    }
+}
+
 /// Since when the bytes may be changed.
 pub(super) fn really_safe(c: &Conclusion) -> String {
     c.safe.iter().map(|s| safe(*s, c.done)).collect::<Vec<_>>().join(", or ")
