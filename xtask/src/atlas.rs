@@ -81,6 +81,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         kernels.insert(kernel.order(), kernel);
     }
     let mut page = String::from(HEAD);
+    page.push_str(&short(&kernels.values().collect::<Vec<_>>()));
+    page.push_str(COLUMNS);
     for kernel in kernels.values().rev() {
         section(&mut page, kernel);
     }
@@ -114,6 +116,29 @@ fn word(of: &Value, at: &str) -> String {
 fn words(of: &Value, at: &str) -> Vec<String> {
     let list = of.pointer(at).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(Value::as_str).map(plain).collect()
+}
+
+/// What holds for every kernel; what does not is not said.
+fn short(kernels: &[&Kernel]) -> String {
+    let rows = |done: &'static str| {
+        kernels.iter().flat_map(|k| &k.rows).filter(move |r| {
+            r.get("skipped").is_none_or(Value::is_null) && r.get("done").and_then(Value::as_str) == Some(done)
+        })
+    };
+    let lent = |r: &&Value| r.get("pages").and_then(Value::as_str) != Some("copied");
+    let share = |r: &Value| word(r, "/reached_after_done/share");
+    let mut found = Vec::new();
+    if rows("return").filter(lent).all(|r| words(r, "/safe") == ["read"] && share(r) == "all") {
+        found.push(
+            "With a call that returns and notifies nobody (`sendfile`, `splice`, `vmsplice`, also through io\\_uring), \"done\" means nothing: \
+             the bytes are lent until the receiver has read them.",
+        );
+    }
+    if rows("notify").all(|r| words(r, "/safe") == ["done"] && share(r) == "none") {
+        found.push("Where there is a notification, wait for it: then the bytes are yours.");
+    }
+    let compare = "`copy` (`pread` and `send`) and `uring_copy` are there to compare with.";
+    if found.is_empty() { format!("\n{compare}\n") } else { format!("\n**{}** {compare}\n", found.join(" ")) }
 }
 
 fn section(page: &mut String, kernel: &Kernel) {
@@ -170,10 +195,9 @@ You gave bytes to the kernel without a copy, and it said that it is done. When m
 the peer still gets what you sent? The manual pages hardly say. `sudo zctrace lab` tries it on the running kernel: every zero-copy API with every kind of
 memory, transport and receiver, and a writer that changes the bytes as soon as the API has said \"done\". zctrace traces that from outside
 and says when the bytes were let go of; the receivers say what arrived. The two must agree in every cell, or the command fails.
+";
 
-In short: **with a call that returns and notifies nobody (`sendfile`, `splice`, `vmsplice`, also through io_uring), \"done\" means nothing: the bytes are lent until the receiver has read them.
-Where there is a notification, wait for it: then the bytes are yours.** `copy` (`pread` and `send`) and `uring_copy` are there to compare with.
-
+const COLUMNS: &str = "
 | column | meaning |
 |---|---|
 | bytes in | `page_cache`: a file by its descriptor; `file_mapping`: a file that the process maps; `anonymous` and `hugetlb`: memory of the process; `any memory`: it makes no difference |

@@ -258,7 +258,9 @@ fn rows(cells: &[Judged]) -> Vec<Row> {
             }
         })
         .collect();
-    rows.sort_by(|a, b| (a.api, &a.transports, &a.memory).cmp(&(b.api, &b.transports, &b.memory)));
+    // What could not be tried comes last.
+    let key = |r: &Row| (r.api, r.conclusion.skipped.is_some(), r.transports.clone(), r.memory.clone());
+    rows.sort_by_cached_key(key);
     rows
 }
 

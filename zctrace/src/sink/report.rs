@@ -36,6 +36,7 @@ impl Style {
     pub(crate) fn red(self, s: &str) -> String {
         self.with("1;31", s)
     }
+    #[cfg(feature = "live")]
     pub(crate) fn green(self, s: &str) -> String {
         self.with("32", s)
     }

@@ -34,7 +34,7 @@ fn an_unprivileged_user() {
     let dir = dir();
     let bin = public(dir.path());
     let record = ["record", "-o", "/dev/null", "--duration", "1s"];
-    for args in [&["--duration", "1s"][..], &record, &["doctor"], &["demo"]] {
+    for args in [&["--duration", "1s"][..], &record, &["doctor"], &["demo"], &["lab"]] {
         let (code, out, err) = output(Command::new(&bin).args(args).uid(NOBODY).gid(NOBODY));
         let said = format!("{out}{err}");
         assert_eq!(code, 3, "{args:?}: {said}");
