@@ -203,7 +203,7 @@ const COLUMNS: &str = "
 | bytes in | `page_cache`: a file by its descriptor; `file_mapping`: a file that the process maps; `anonymous` and `hugetlb`: memory of the process; `any memory`: it makes no difference |
 | over | `tcp` and `udp`: IPv4 and IPv6 alike; `unix`: a stream; `pipe`: a pipe whose reader is another program. Both ends are on one machine |
 | done | what tells the program, and the median time from the submission until then |
-| pages | whether the kernel lent them or made a copy after all |
+| pages | whether the kernel lent them or made a copy after all. With MSG\\_ZEROCOPY and its relatives a receiver on the same machine gets a copy, though what may have to be sent again stays lent: what a network card would read is not tried here |
 | really safe | since when nothing reads the bytes again, with a receiver that does not read until after the change. The receiver decides how long that is |
 | exposure | from \"done\" to really safe: median and largest, same receivers. They read a moment after the change, so this is the least that it can be |
 | change arrived | of the cells with a change after \"done\" while nobody had read (a receiver that stalls; over TCP also one whose packets are lost): those in which the peer got the change |
