@@ -112,6 +112,8 @@ pub struct Total {
     pub returns: (usize, usize),
     /// The same of notifications.
     pub notifications: (usize, usize),
+    /// Cells with bytes that were lent after the notification.
+    pub lent_after_notice: usize,
     /// Cells whose release is called a read although nobody read.
     pub misnamed: usize,
     /// How long it took.
@@ -277,6 +279,7 @@ fn total(cells: &[Judged], took: Duration) -> Total {
             all.contradict += 1;
         }
         all.unknown += usize::from(cell.outcome().is_some_and(|o| o != Outcome::Released));
+        all.lent_after_notice += usize::from(cell.lent_after_notice());
         all.misnamed += usize::from(cell.misnamed());
         all.transfers += cell.transfers.len();
         all.released += cell.transfers.iter().filter(|t| t.outcome == Outcome::Released).count();

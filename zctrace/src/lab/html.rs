@@ -55,9 +55,7 @@ fn sentences(out: &mut String, atlas: &Atlas) {
     }
     out.push_str("</ul>\n");
     let (wrong, unknown) = words::doubts(atlas);
-    for (class, title, lines) in
-        [("bad", "Contradictions", wrong), ("doubt", "Releases that are not known", unknown)]
-    {
+    for (class, title, lines) in [("bad", "Contradictions", wrong), ("doubt", "To look into", unknown)] {
         if !lines.is_empty() {
             let _ = write!(out, "<details class=\"{class}\"><summary>{title}: {}</summary><ul>", lines.len());
             for line in lines {

@@ -156,6 +156,7 @@ struct SummaryLine<'a> {
     released: usize,
     verdicts: BTreeMap<&'static str, usize>,
     reasons: BTreeMap<&'static str, usize>,
+    lent_after_notice: usize,
     /// Cells whose release is called `receiver_read` although nobody read.
     misnamed: usize,
     returns: usize,
@@ -220,6 +221,7 @@ fn summary(a: &Atlas) -> SummaryLine<'_> {
         released: t.released,
         verdicts: t.verdicts.iter().map(|(v, n)| (text::verdict(*v), *n)).collect(),
         reasons: t.reasons.iter().map(|(r, n)| (text::reason(*r).0, *n)).collect(),
+        lent_after_notice: t.lent_after_notice,
         misnamed: t.misnamed,
         returns: t.returns.1,
         returns_within_1ms: t.returns.0,

@@ -176,6 +176,13 @@ impl Judged {
         }
     }
 
+    /// Whether bytes were lent although the kernel had told that they are free: a finding, of the kernel or of the
+    /// trace.
+    #[must_use]
+    pub fn lent_after_notice(&self) -> bool {
+        self.played() && self.done() == Done::Notify && self.exposure_ns().is_some_and(|ns| ns > 0)
+    }
+
     /// Whether the trace calls the release a read although nobody read: the queue of a socket that was closed
     /// may be let go of by another CPU (`skb_attempt_defer_free()`), which looks the same.
     #[must_use]

@@ -50,7 +50,7 @@ pub fn table(to: &mut impl Write, atlas: &Atlas, style: impl Into<Style>) -> io:
         }
     }
     for what in unknown.iter().take(UNKNOWN) {
-        writeln!(to, "  unknown: {what}")?;
+        writeln!(to, "  {what}")?;
     }
     if unknown.len() > UNKNOWN {
         writeln!(to, "  and {} more", unknown.len() - UNKNOWN)?;

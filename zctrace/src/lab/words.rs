@@ -144,6 +144,9 @@ pub(super) fn totals(atlas: &Atlas) -> Vec<String> {
         "Seen within 1 ms by actor and trace: {} of {} returns, {} of {} notifications.",
         t.returns.0, t.returns.1, t.notifications.0, t.notifications.1
     ));
+    if t.lent_after_notice > 0 {
+        lines.push(format!("LENT AFTER THE NOTIFICATION, says the trace: {} cells.", t.lent_after_notice));
+    }
     if t.misnamed > 0 {
         lines.push(format!(
             "{} releases are called receiver_read, but the receiver closed: another CPU freed its queue.",
@@ -153,7 +156,7 @@ pub(super) fn totals(atlas: &Atlas) -> Vec<String> {
     lines
 }
 
-/// Contradictions and unknowns, a line each: what to look into.
+/// Contradictions; unknowns and what was lent after its notification: a line each.
 pub(super) fn doubts(atlas: &Atlas) -> (Vec<String>, Vec<String>) {
     let ids = |c: &super::Judged| c.transfers.iter().map(|t| t.id.to_string()).collect::<Vec<_>>().join(" ");
     let mut wrong = Vec::new();
@@ -162,7 +165,11 @@ pub(super) fn doubts(atlas: &Atlas) -> (Vec<String>, Vec<String>) {
         wrong.extend(c.contradictions.iter().map(|what| format!("{}: {what} [{}]", c.cell(), ids(c))));
         if matches!(c.safe(), Safe::Unknown | Safe::Never) {
             let reasons: Vec<_> = c.reasons().iter().map(|r| text::reason(*r).0).collect();
-            unknown.push(format!("{}: {} [{}]", c.cell(), reasons.join(", "), ids(c)));
+            unknown.push(format!("unknown: {}: {} [{}]", c.cell(), reasons.join(", "), ids(c)));
+        }
+        if c.lent_after_notice() {
+            let late = c.exposure_ns().map(text::ns).unwrap_or_default();
+            unknown.push(format!("after its notification by {late}: {} [{}]", c.cell(), ids(c)));
         }
     }
     (wrong, unknown)

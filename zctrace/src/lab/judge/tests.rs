@@ -99,6 +99,7 @@ fn notifications() {
     // A finding: the memory was lent on.
     let c = one(text, 0, Some(350), |t| t.released_by = Some(ReleasedBy::TxComplete));
     assert_eq!((c.safe(), c.exposure_ns()), (Safe::Acknowledged, Some(50)));
+    assert!(c.lent_after_notice() && c.contradictions.is_empty());
     // The change came first: that it arrived is what the API says.
     let mut early = seen("msg_zerocopy anonymous tcp4 losing write", 1000);
     early.new_bytes = 5000;
