@@ -18,6 +18,7 @@ Examples:
   zctrace report out.zct                           what happened, in ten seconds
   zctrace explain out.zct 3-17                     every record behind one transfer
   sudo zctrace --pid 1234 --fingerprint full       which version of the bytes the peer got
+  sudo zctrace send a.tar host:9000                send a file; ends when it may be changed
   sudo zctrace demo                                see it work
   sudo zctrace lab                                 when the bytes of each API may really be changed
 
@@ -46,6 +47,27 @@ Examples:
 Exit codes: 0 done, and the trace agrees with the receivers in every cell; 1 they do not agree;
 2 usage; 3 the privileges or the kernel cannot do it; 4 anything else.";
 
+const SEND: &str = "\
+ADDR is host:port for TCP, udp:host:port, or unix:/path (unix:@name: abstract).
+
+Examples:
+  sudo zctrace send site.tar peer:9000              done when site.tar may be changed, and nothing did
+  zctrace send site.tar peer:9000 --timeout 30s     without privileges: what the kernel tells anybody
+  zctrace send site.tar unix:/run/s --copy-if-unsure   never lends what it cannot follow
+  sudo zctrace send a.bin h:9000 --fingerprint full --json   compares contents: which version went out
+
+What is promised:
+  traced (root, or CAP_BPF and CAP_PERFMON): it ends when the kernel has let go of every page and will
+    not read it again; every change to the file meanwhile is found, and who made it.
+  not traced (--no-trace, or no privileges): TCP: every byte is acknowledged, and, on this machine, read.
+    AF_UNIX: read. UDP: nothing. That the file did not change is certain only while it has a lease:
+    where you own the file and nobody has it open for writing.
+  What the answer leaves open is part of it. docs/send.md has all of it.
+
+Exit codes: 0 complete, and the peer's bytes are those of the file at submission; 1 complete, but they
+may differ, or the time has passed; 2 usage; 3 --trace, or io_uring, is not possible here; 4 anything
+else: the file was truncated, the connection was reset or refused.";
+
 /// Shows what happens to page-cache pages between a zero-copy send and the moment the kernel is
 /// really done with them.
 #[derive(Debug, Parser)]
@@ -69,6 +91,9 @@ pub enum Command {
     /// Show every record behind one transfer or change, or what a rule means
     #[command(after_help = EXPLAIN)]
     Explain(ExplainArgs),
+    /// Send a file without copying, and end when it may be changed
+    #[command(after_help = SEND)]
+    Send(SendArgs),
     /// Show what this kernel and these privileges allow
     Doctor(DoctorArgs),
     /// Trace a built-in sender whose receiver stalls, live
@@ -255,6 +280,44 @@ pub enum FailOn {
     Unknown,
     /// Still lent at the end
     Held,
+}
+
+/// `zctrace send`
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where to: host:port, udp:host:port or unix:/path
+    #[arg(value_name = "ADDR")]
+    pub to: String,
+    /// Offset of the first byte
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub offset: u64,
+    /// Bytes to send; otherwise all that follow
+    #[arg(long, value_name = "N")]
+    pub length: Option<u64>,
+    /// Give up after this time, such as 30s
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Fail where it cannot be traced, instead of doing without
+    #[arg(long)]
+    pub trace: bool,
+    /// Do not trace, whatever the privileges
+    #[arg(long, conflicts_with_all = ["trace", "fingerprint"])]
+    pub no_trace: bool,
+    /// Where it is not traced: copy instead of lending
+    #[arg(long, conflicts_with = "trace")]
+    pub copy_if_unsure: bool,
+    /// How much of the lent content is compared between submit, transmit and release
+    #[arg(long, value_name = "MODE", default_value = "off")]
+    pub fingerprint: Fingerprint,
+    /// Bytes of each datagram, for udp:
+    #[arg(long, value_name = "N", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(1..=65507))]
+    pub datagram: u32,
+    /// One JSON object on stdout instead of a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `zctrace doctor`

@@ -18,6 +18,8 @@ pub mod model;
 pub mod order;
 pub mod pipeline;
 pub mod select;
+#[cfg(feature = "live")]
+pub mod send;
 pub mod sim;
 pub mod sink;
 pub mod source;

@@ -40,6 +40,8 @@ pub struct Options {
     pub pids: Vec<u32>,
     /// `(dev, ino)` for the file filter, kernel encoding.
     pub files: Vec<(u32, u64)>,
+    /// Whether this very process may be traced too; otherwise it never is.
+    pub trace_self: bool,
 }
 
 /// Why the kernel half is not running.
@@ -196,7 +198,8 @@ impl Loaded {
         let mut notes = Vec::new();
         let layout = read_layout(&mut notes)?;
         let mut config = options.config;
-        config.self_tgid = std::process::id();
+        // No process has the number 0.
+        config.self_tgid = if options.trace_self { 0 } else { std::process::id() };
         match File::open("/proc/kallsyms") {
             Ok(file) => notes.extend(symbols::fill(&mut config, file)),
             Err(e) => notes.push(format!("/proc/kallsyms: {e}: every kfree is looked up, which costs more")),

@@ -40,7 +40,7 @@ struct Probe {
 
 fn options(fingerprint: u32) -> Options {
     let config = Config { fingerprint, ..Config::default() };
-    Options { config, ring_bytes: 4096, pids: Vec::new(), files: Vec::new() }
+    Options { config, ring_bytes: 4096, pids: Vec::new(), files: Vec::new(), trace_self: false }
 }
 
 fn content() -> Content {

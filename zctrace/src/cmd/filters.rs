@@ -96,7 +96,8 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     if config.flags & by_process != 0 && filters.api.is_empty() {
         config.ops &= !(1 << op::KERNEL);
     }
-    let options = Options { config, ring_bytes: ring_bytes()?, pids: filters.pid.clone(), files };
+    let options =
+        Options { config, ring_bytes: ring_bytes()?, pids: filters.pid.clone(), files, trace_self: false };
     Ok(Resolved { options, asked: Asked { words, shown } })
 }
 

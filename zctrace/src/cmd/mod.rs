@@ -18,6 +18,8 @@ mod live;
 #[cfg(feature = "live")]
 mod record;
 mod report;
+#[cfg(feature = "live")]
+mod send;
 
 use std::process::ExitCode;
 
@@ -101,6 +103,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Send(args)) => send::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Exec(args)) => child::exec(&args),
