@@ -9,12 +9,14 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pipes::{Pipe, files, pipes};
+use super::pipes::{Pipe, capacity, files, pipes};
 use super::ring::{CHAIN, Request, Ring};
 use crate::source::monotonic_ns;
 
 const FILE: u32 = 0;
 const SOCKET: u32 = 1;
+/// Bytes that one request gives to a stream: how far it is shows only between requests.
+const PART: u64 = 128 * 1024;
 
 /// What is to be moved, and how.
 pub(super) struct Job {
@@ -76,11 +78,11 @@ pub(super) struct Mover {
 }
 
 impl Mover {
-    pub(super) fn new(job: Job) -> Result<Self, Stopped> {
-        let pipes = pipes(job.offset, job.len, job.ahead).map_err(Stopped::Ring)?;
+    pub(super) fn new(job: Job) -> io::Result<Self> {
+        let pipes = pipes(job.offset, job.len, job.ahead)?;
         let mut all = vec![job.file.as_raw_fd(), job.socket.as_raw_fd()];
         all.extend(files(&pipes));
-        let ring = Ring::new(&all).map_err(Stopped::Ring)?;
+        let ring = Ring::new(&all)?;
         Ok(Self {
             ring,
             next: job.offset,
@@ -94,6 +96,11 @@ impl Mover {
             moved: 0,
             taken_ns: None,
         })
+    }
+
+    /// Whether the first wave is all of it, if the kernel takes up as much as it should.
+    pub(super) fn takes_all(&self) -> bool {
+        capacity(&self.pipes, self.job.offset) >= self.job.len
     }
 
     /// Goes on with what is possible now, or within that time. Answers whether the socket has everything.
@@ -155,7 +162,7 @@ impl Mover {
         for (number, pipe) in self.pipes.iter().enumerate() {
             let coming: u64 = self.fills.iter().filter(|f| f.pipe == number).map(|f| f.len).sum();
             let mut left = pipe.held + coming;
-            let most = self.job.datagram.map_or(left, u64::from);
+            let most = self.job.datagram.map_or(PART, u64::from);
             while left > 0 && steps.len() < CHAIN {
                 steps.push(Step::Drain(number, left.min(most)));
                 left -= left.min(most);

@@ -68,8 +68,9 @@ impl Pending {
     pub(super) fn submit(job: Job, socket: Socket, tracer: Option<&Tracer>) -> Result<Self, SendError> {
         let (file, to) = (job.file.clone(), job.socket.clone());
         let (offset, len, copied) = (job.offset, job.len, job.copy);
+        let mut mover = Box::new(Mover::new(job).map_err(SendError::Ring)?);
         // Before the submission: what happens from now on counts.
-        let lease = if tracer.is_none() || len > job.ahead { Lease::take(&file) } else { None };
+        let lease = if tracer.is_none() || !mover.takes_all() { Lease::take(&file) } else { None };
         let submit_ns = monotonic_ns();
         let before = Stamp::of(&file).map_err(SendError::File)?;
         let ino = file.metadata().map_err(SendError::File)?.ino();
@@ -107,7 +108,6 @@ impl Pending {
             taken: 0,
             next_look: Instant::now(),
         };
-        let mut mover = Box::new(Mover::new(job).map_err(|e| pending.stopped(e))?);
         while len > 0 && mover.taken_ns.is_none() {
             let done = mover.advance(LONGEST_NAP);
             (pending.moved, pending.taken) = (mover.moved, mover.taken);

@@ -11,7 +11,7 @@ const LARGE: u64 = 16 << 20;
 /// What everybody may have (`/proc/sys/fs/pipe-max-size`).
 const USUAL: u64 = 1 << 20;
 /// Pipes at most: each takes two descriptors.
-const MOST: u64 = 32;
+const MOST: usize = 64;
 
 /// One pipe.
 pub(super) struct Pipe {
@@ -53,18 +53,24 @@ pub(super) fn pipes(offset: u64, len: u64, ahead: u64) -> io::Result<Vec<Pipe>> 
     let want = len.min(ahead).max(1);
     let mut all = Vec::new();
     let (mut at, end) = (offset, offset + want);
-    while at < end && (all.len() as u64) < MOST {
+    while at < end && all.len() < MOST {
         let pages = (at % page + (end - at)).div_ceil(page).min(LARGE / page).next_power_of_two();
         match Pipe::new(pages) {
-            Ok(pipe) => {
+            // Where a user may have no more of them, new ones are tiny.
+            Ok(pipe) if all.is_empty() || pipe.slots * page >= USUAL.min(pages * page) => {
                 at += pipe.room(at);
                 all.push(pipe);
             }
             Err(e) if all.is_empty() => return Err(e),
-            Err(_) => break,
+            _ => break,
         }
     }
     Ok(all)
+}
+
+/// How many bytes from this offset on all of them take.
+pub(super) fn capacity(pipes: &[Pipe], offset: u64) -> u64 {
+    pipes.iter().fold(offset, |at, p| at + p.room(at)) - offset
 }
 
 /// What a ring has to know: of each its two ends.

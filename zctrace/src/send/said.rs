@@ -219,7 +219,7 @@ pub enum SendError {
         from: u64,
         /// The size it was cut to, as far as seen, bytes.
         to: u64,
-        /// Bytes of it that the socket had taken.
+        /// Bytes of it that the socket had taken, at least.
         sent: u64,
         /// Of so many.
         of: u64,
@@ -228,10 +228,10 @@ pub enum SendError {
     },
     /// The connection broke.
     #[error(
-        "{source}: {sent} of {of} bytes had been given to the socket, and what of them the peer got is not known"
+        "{source}: at least {sent} of {of} bytes had been given to the socket, and what of them the peer got is not known"
     )]
     Broken {
-        /// Bytes that the socket had taken.
+        /// Bytes that the socket had taken, at least.
         sent: u64,
         /// Of so many.
         of: u64,
@@ -258,7 +258,7 @@ pub enum SendError {
 fn truncated(from: u64, to: u64, sent: u64, of: u64, by: Option<&str>) -> String {
     let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
     format!(
-        "the file was truncated from {from} to {to} bytes{by} while it was being sent: {sent} of {of} bytes went out; \
+        "the file was truncated from {from} to {to} bytes{by} while it was being sent: at least {sent} of {of} bytes went out; \
          the peer may have got zeroes from offset {to} on"
     )
 }

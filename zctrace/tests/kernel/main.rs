@@ -24,6 +24,7 @@ mod mounted;
 mod netns;
 mod overload;
 mod programs;
+mod send;
 mod stall;
 mod tool;
 mod verdicts;

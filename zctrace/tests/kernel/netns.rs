@@ -18,7 +18,7 @@ use crate::tool::{Recorder, Trace, dir, poke_cpus, u};
 
 /// Two namespaces of this process's own, gone when dropped.
 pub(crate) struct Pair {
-    names: [String; 2],
+    pub(crate) names: [String; 2],
 }
 
 fn ip(args: &[&str]) {
