@@ -113,6 +113,10 @@ impl Pending {
             (pending.moved, pending.taken) = (mover.moved, mover.taken);
             done.map_err(|e| pending.stopped(e))?;
         }
+        if copied && mover.taken >= len {
+            // The file has no more to do with it.
+            pending.lease = None;
+        }
         pending.state = State::Moving(mover);
         Ok(pending)
     }
@@ -182,9 +186,6 @@ impl Pending {
     }
 
     fn moving(&mut self, mut mover: Box<Mover>, limit: Duration) -> Result<State, SendError> {
-        if let Some(lease) = &mut self.lease {
-            lease.look();
-        }
         let all = mover.advance(limit);
         (self.moved, self.taken) = (mover.moved, mover.taken);
         let all = all.map_err(|e| self.stopped(e))?;
@@ -399,8 +400,8 @@ impl Pending {
         all
     }
 
-    fn is_leased(&mut self) -> bool {
-        self.lease.as_mut().is_some_and(Lease::look)
+    fn is_leased(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::look)
     }
 
     /// The size it was cut to, if it is too short now.
