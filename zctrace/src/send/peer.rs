@@ -27,6 +27,8 @@ pub(super) enum Reads {
     Unread(u64),
     /// It has read all, or closed its end after it had.
     All,
+    /// Not known this time.
+    NotSure,
     /// Its socket is not in this network namespace.
     Hidden,
 }
@@ -39,7 +41,14 @@ pub(super) struct Socket {
     ends: Option<(SocketAddr, SocketAddr)>,
     /// The address that is sent to is one of this machine.
     pub(super) is_local: bool,
+    /// The receiver's socket was once found: it is in this network namespace.
+    listed: bool,
+    /// So many times in a row it was not.
+    missed: u32,
 }
+
+/// A table that changes while it is read may leave out a line, but hardly so often.
+const MISSES: u32 = 3;
 
 impl Socket {
     pub(super) fn of(socket: &OwnedFd) -> Result<Self, SendError> {
@@ -64,23 +73,45 @@ impl Socket {
             _ => None,
         };
         let is_local = ends.is_none_or(|(_, peer)| is_local(peer));
-        Ok(Self { kind, cookie: sockopt::socket_cookie(socket).ok(), ends, is_local })
+        Ok(Self {
+            kind,
+            cookie: sockopt::socket_cookie(socket).ok(),
+            ends,
+            is_local,
+            listed: false,
+            missed: 0,
+        })
     }
 
     /// What the receiver has read, of a TCP connection within this machine. Everything must be acknowledged.
-    pub(super) fn reads(&self, socket: &OwnedFd) -> Reads {
-        let Some((own, peer)) = self.ends else { return Reads::Hidden };
-        let unread = ["/proc/self/net/tcp", "/proc/self/net/tcp6"].into_iter().find_map(|table| {
+    pub(super) fn reads(&mut self, socket: &OwnedFd) -> Reads {
+        if let Some(unread) = self.find() {
+            (self.listed, self.missed) = (true, 0);
+            return if unread == 0 { Reads::All } else { Reads::Unread(unread) };
+        }
+        self.missed += 1;
+        if self.missed < MISSES {
+            return Reads::NotSure;
+        }
+        // Whoever closes with something unread resets the connection; but a peer that is elsewhere, behind an
+        // address of this machine, may have closed one direction only.
+        if self.listed && has_ended(socket) { Reads::All } else { Reads::Hidden }
+    }
+
+    /// Looks for the receiver's socket while it must be there.
+    pub(super) fn look_for_receiver(&mut self) {
+        if self.kind == Kind::Tcp && self.is_local {
+            self.listed = self.find().is_some();
+        }
+    }
+
+    fn find(&self) -> Option<u64> {
+        let (own, peer) = self.ends?;
+        // Of this thread: a network namespace belongs to a thread.
+        ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"].into_iter().find_map(|table| {
             let table = std::fs::read_to_string(table).ok()?;
             table.lines().skip(1).find_map(|line| unread(line, plain(peer), plain(own)))
-        });
-        match unread {
-            Some(0) => Reads::All,
-            Some(n) => Reads::Unread(n),
-            // Whoever closes with something unread resets the connection.
-            None if has_ended(socket) => Reads::All,
-            None => Reads::Hidden,
-        }
+        })
     }
 }
 

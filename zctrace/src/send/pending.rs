@@ -65,10 +65,13 @@ enum State {
 }
 
 impl Pending {
-    pub(super) fn submit(job: Job, socket: Socket, tracer: Option<&Tracer>) -> Result<Self, SendError> {
+    pub(super) fn submit(job: Job, mut socket: Socket, tracer: Option<&Tracer>) -> Result<Self, SendError> {
         let (file, to) = (job.file.clone(), job.socket.clone());
         let (offset, len, copied) = (job.offset, job.len, job.copy);
         let mut mover = Box::new(Mover::new(job).map_err(SendError::Ring)?);
+        if tracer.is_none() && !copied {
+            socket.look_for_receiver();
+        }
         // Before the submission: what happens from now on counts.
         let lease = if tracer.is_none() || !mover.takes_all() { Lease::take(&file) } else { None };
         let submit_ns = monotonic_ns();
@@ -339,9 +342,9 @@ impl Pending {
                     return None;
                 }
                 let reads = self.socket.reads(&self.to);
-                self.next_look = began + began.elapsed() * 10;
+                self.next_look = began + began.elapsed() * 4;
                 match reads {
-                    Reads::Unread(_) => None,
+                    Reads::Unread(_) | Reads::NotSure => None,
                     Reads::All => Some((Evidence::ReadByReceiver, true)),
                     Reads::Hidden => Some((Evidence::Acknowledged, false)),
                 }
