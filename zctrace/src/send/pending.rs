@@ -23,6 +23,9 @@ const LONGEST_NAP: Duration = Duration::from_millis(5);
 /// How long something that the tracer should say is waited for.
 const PATIENCE_NS: u64 = 1_000_000_000;
 
+/// What is over is stated a few barriers later.
+const STATED_NS: u64 = 50_000_000;
+
 /// A send in progress. Dropping it gives up: what the socket has not taken is not sent.
 pub struct Pending {
     state: State,
@@ -263,7 +266,7 @@ impl Pending {
             Conclusion::NotYet => {
                 // Whatever was over by then has been stated, unless somebody is still changing the file.
                 if let Some((at, to)) = self.cut
-                    && passed_ns > at
+                    && passed_ns > at + STATED_NS
                 {
                     return Err(self.truncated(to, None));
                 }

@@ -43,7 +43,8 @@ struct State {
     watches: BTreeMap<u64, Seen>,
     next: u64,
     passed_ns: u64,
-    open: usize,
+    /// The last barrier at which a transfer was open.
+    open_ns: u64,
     failed: Option<String>,
 }
 
@@ -144,8 +145,8 @@ pub(super) struct Look<'a> {
     pub(super) seen: &'a Seen,
     /// Everything until then has been seen, or is stated as lost.
     pub(super) passed_ns: u64,
-    /// Transfers whose fate is not stated yet, of all sends.
-    pub(super) open: usize,
+    /// For so long no transfer was open, of any send.
+    pub(super) idle_ns: u64,
     /// Why there will be nothing more.
     pub(super) failed: Option<&'a str>,
 }
@@ -156,7 +157,8 @@ impl Watch {
         let nothing = Seen::default();
         let seen = state.watches.get(&self.id).unwrap_or(&nothing);
         let failed = state.failed.as_deref();
-        with(&Look { seen, passed_ns: state.passed_ns, open: state.open, failed })
+        let idle_ns = state.passed_ns.saturating_sub(state.open_ns);
+        with(&Look { seen, passed_ns: state.passed_ns, idle_ns, failed })
     }
 
     /// Returns when there may be something new, or after that time.
@@ -230,7 +232,9 @@ fn follow(
             hand_out(&mut state, fact);
         }
         state.passed_ns = passed_ns;
-        state.open = pipeline.open_windows();
+        if pipeline.open_windows() > 0 {
+            state.open_ns = passed_ns;
+        }
         let pause = if state.watches.is_empty() { IDLE } else { BUSY };
         drop(state);
         if barrier {
