@@ -67,6 +67,8 @@ axis! {
         IoUringSendZcFixed = "io_uring_send_zc_fixed",
         /// `IORING_OP_SENDMSG_ZC`; the notification shall say whether the kernel copied.
         IoUringSendmsgZc = "io_uring_sendmsg_zc",
+        /// [`crate::send`]: splices through io_uring, complete when the trace has seen the release.
+        Send = "send",
     }
 }
 
@@ -164,16 +166,18 @@ impl Api {
     /// Whether it takes memory of the process; others take a file.
     #[must_use]
     pub fn takes_memory(self) -> bool {
-        self == Self::Vmsplice || self == Self::VmspliceGift || self.notifies()
+        self == Self::Vmsplice || self == Self::VmspliceGift || (self.notifies() && self != Self::Send)
     }
 
-    /// Whether the kernel tells later that the memory is free.
+    /// Whether the program is told later that the bytes are free.
     #[must_use]
     pub fn notifies(self) -> bool {
-        use Api::{IoUringSendZc, IoUringSendZcFixed, IoUringSendZcReport, IoUringSendmsgZc, MsgZerocopy};
+        use Api::{
+            IoUringSendZc, IoUringSendZcFixed, IoUringSendZcReport, IoUringSendmsgZc, MsgZerocopy, Send,
+        };
         matches!(
             self,
-            MsgZerocopy | IoUringSendZc | IoUringSendZcReport | IoUringSendZcFixed | IoUringSendmsgZc
+            MsgZerocopy | IoUringSendZc | IoUringSendZcReport | IoUringSendZcFixed | IoUringSendmsgZc | Send
         )
     }
 }
@@ -231,7 +235,10 @@ impl Cell {
             // Only anonymous pages could be moved.
             && (api != Api::VmspliceGift || memory == Memory::Anonymous);
         // AF_UNIX and pipes have no notifications: the calls fail.
-        let transport_fits = !api.notifies() || transport.is_tcp() || transport.is_udp();
+        let transport_fits = match api {
+            Api::Send => transport != Transport::Pipe,
+            _ => !api.notifies() || transport.is_tcp() || transport.is_udp(),
+        };
         let receiver_fits = transport.is_tcp() || !matches!(receiver, Receiver::Losing | Receiver::Resetting);
         let writer_fits = memory.is_file() || matches!(writer, Writer::None | Writer::Write);
         // Nobody reads: how it was changed makes no difference.

@@ -191,7 +191,8 @@ fn conclude(cells: &[&Judged]) -> Conclusion {
     let done = cells.first().map_or(Done::Return, |c| c.done());
     let (after, before) = reached(cells);
     // What is not known of one cell is counted; it makes the others no less certain.
-    let known: BTreeSet<Safe> = telling.iter().map(|c| c.safe()).filter(|s| *s != Safe::Unknown).collect();
+    let known: BTreeSet<Safe> =
+        telling.iter().map(|c| c.safe()).filter(|s| !matches!(s, Safe::Unknown | Safe::Failed)).collect();
     let safe = if known.is_empty() { [Safe::Unknown].into() } else { known };
     let lent = telling.iter().any(|c| c.transfers.iter().any(|t| t.copied.is_none()));
     let copied: BTreeSet<Copied> = telling.iter().flat_map(|c| c.copied()).collect();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Cell, Observed, Writer, content};
+use super::{Api, Cell, Observed, Writer, content};
 use crate::model::{Content, Copied, Fact, Outcome, Reason, ReleasedBy, Transfer, Verdict};
 use crate::text;
 
@@ -16,6 +16,8 @@ pub enum Done {
     Return,
     /// The notification came.
     Notify,
+    /// It was complete, as [`crate::send`] means it.
+    Complete,
 }
 
 /// Since when the bytes may be changed.
@@ -29,6 +31,8 @@ pub enum Safe {
     Read,
     /// Once the receiver was gone, or the network had dropped it.
     Gone,
+    /// The program was told that it failed, so nothing was promised.
+    Failed,
     /// Still lent when the trace ended.
     Never,
     /// Not known.
@@ -104,7 +108,11 @@ impl Judged {
     /// What this API calls "done".
     #[must_use]
     pub fn done(&self) -> Done {
-        if self.cell().api.notifies() { Done::Notify } else { Done::Return }
+        match self.cell().api {
+            Api::Send => Done::Complete,
+            api if api.notifies() => Done::Notify,
+            _ => Done::Return,
+        }
     }
 
     /// When the program was told that it was done.
@@ -113,7 +121,7 @@ impl Judged {
         let said = self.seen.said?;
         match self.done() {
             Done::Return => Some(said.return_ns),
-            Done::Notify => said.notify.map(|n| n.at_ns),
+            Done::Notify | Done::Complete => said.notify.map(|n| n.at_ns),
         }
     }
 
@@ -156,6 +164,9 @@ impl Judged {
     /// Since when the bytes may be changed.
     #[must_use]
     pub fn safe(&self) -> Safe {
+        if self.played() && self.done() == Done::Complete && self.done_ns().is_none() {
+            return Safe::Failed;
+        }
         let (Some(safe), Some(done)) = (self.safe_ns(), self.done_ns()) else {
             let held = self.transfers.iter().any(|t| t.outcome == Outcome::Held);
             return if held { Safe::Never } else { Safe::Unknown };
@@ -180,7 +191,7 @@ impl Judged {
     /// trace.
     #[must_use]
     pub fn lent_after_notice(&self) -> bool {
-        self.played() && self.done() == Done::Notify && self.exposure_ns().is_some_and(|ns| ns > 0)
+        self.played() && self.done() != Done::Return && self.exposure_ns().is_some_and(|ns| ns > 0)
     }
 
     /// Whether the trace calls the release a read although nobody read: the queue of a socket that was closed
@@ -306,6 +317,7 @@ impl Safe {
             Self::Acknowledged => "acknowledged",
             Self::Read => "read",
             Self::Gone => "gone",
+            Self::Failed => "failed",
             Self::Never => "never",
             Self::Unknown => "unknown",
         }
@@ -319,6 +331,7 @@ impl Done {
         match self {
             Self::Return => "return",
             Self::Notify => "notify",
+            Self::Complete => "complete",
         }
     }
 }

@@ -17,6 +17,8 @@ use super::raw::{self, Mapping};
 use super::uring::{self, Ring, SendZc};
 use super::wire::Wire;
 use super::{Api, Transport};
+use crate::model::Mode;
+use crate::send::{Tracer, Transmission};
 use crate::source::monotonic_ns;
 
 /// What the API told the program. Times are ns of CLOCK_MONOTONIC.
@@ -63,6 +65,8 @@ impl Source {
 pub(super) struct Pending {
     said: Said,
     awaits: Awaits,
+    /// It failed, and said so: that is no promise that the bytes are free.
+    failed: bool,
 }
 
 enum Awaits {
@@ -74,19 +78,20 @@ enum Awaits {
         ring: Ring,
         report: bool,
     },
+    Completion(Box<crate::send::Pending>),
 }
 
 impl Pending {
     fn nothing(said: Said) -> Self {
-        Self { said, awaits: Awaits::Nothing }
+        Self { said, awaits: Awaits::Nothing, failed: false }
     }
 
     fn idle((said, ring): (Said, Ring)) -> Self {
-        Self { said, awaits: Awaits::Idle(ring) }
+        Self { said, awaits: Awaits::Idle(ring), failed: false }
     }
 
     fn zc((said, ring): (Said, Ring), report: bool) -> Self {
-        Self { said, awaits: Awaits::Ring { ring, report } }
+        Self { said, awaits: Awaits::Ring { ring, report }, failed: false }
     }
 
     /// Whether the API has said the last that it will say.
@@ -96,14 +101,25 @@ impl Pending {
 
     /// The same, and awaits it for that long.
     pub(super) fn wait(&mut self, limit: Duration) -> io::Result<bool> {
-        if self.said.notify.is_none() {
+        if self.said.notify.is_none() && !self.failed {
             self.said.notify = match &mut self.awaits {
                 Awaits::Nothing | Awaits::Idle(_) => return Ok(true),
                 Awaits::Errors(queue) => queue.wait(limit)?,
                 Awaits::Ring { ring, report } => ring.notified(*report, limit)?,
+                Awaits::Completion(pending) => match completed(pending, limit)? {
+                    Completed::NotYet => None,
+                    Completed::Failed => {
+                        self.failed = true;
+                        None
+                    }
+                    Completed::At { return_ns } => {
+                        self.said.return_ns = return_ns;
+                        Some(Notified { at_ns: monotonic_ns(), copied: Some(false) })
+                    }
+                },
             };
         }
-        Ok(self.said.notify.is_some())
+        Ok(self.said.notify.is_some() || self.failed)
     }
 
     pub(super) fn said(&self) -> Said {
@@ -111,8 +127,48 @@ impl Pending {
     }
 }
 
+enum Completed {
+    NotYet,
+    /// The file was cut, or nobody will read any more.
+    Failed,
+    At {
+        return_ns: u64,
+    },
+}
+
+/// Whether it is complete.
+fn completed(pending: &mut crate::send::Pending, limit: Duration) -> io::Result<Completed> {
+    use crate::send::SendError;
+    match pending.wait(Some(limit)) {
+        Ok(Some(done)) => Ok(Completed::At { return_ns: done.return_ns }),
+        Ok(None) => Ok(Completed::NotYet),
+        Err(SendError::Truncated { .. } | SendError::Broken { .. }) => Ok(Completed::Failed),
+        Err(e) => Err(io::Error::other(e)),
+    }
+}
+
+/// What [`crate::send`] needs in order to know of the release.
+#[derive(Default)]
+pub(super) struct Follower(Option<Tracer>);
+
+impl Follower {
+    fn get(&mut self) -> io::Result<&Tracer> {
+        let tracer = match self.0.take() {
+            Some(tracer) => tracer,
+            None => Tracer::start(Mode::Off).map_err(io::Error::other)?,
+        };
+        Ok(self.0.insert(tracer))
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Follower").field(&self.0.is_some()).finish()
+    }
+}
+
 /// Sends all of it.
-pub(super) fn send(api: Api, source: &Source, wire: &Wire) -> io::Result<Pending> {
+pub(super) fn send(api: Api, source: &Source, wire: &Wire, follower: &mut Follower) -> io::Result<Pending> {
     let (to, len) = (&wire.sender, source.len);
     let is_pipe = wire.transport == Transport::Pipe;
     Ok(match api {
@@ -152,6 +208,14 @@ pub(super) fn send(api: Api, source: &Source, wire: &Wire) -> io::Result<Pending
         }
         Api::IoUringSendmsgZc => {
             Pending::zc(uring::send_zc(source.memory()?, len, to, SendZc::Message)?, true)
+        }
+        Api::Send => {
+            let datagram = u32::try_from(len).map_err(io::Error::other)?;
+            let how = Transmission::traced(follower.get()?).datagram(datagram);
+            let submit_ns = monotonic_ns();
+            let pending = how.submit(source.file()?, 0, len as u64, to).map_err(io::Error::other)?;
+            let said = Said { submit_ns, return_ns: monotonic_ns(), notify: None, bytes: len as u64 };
+            Pending { said, awaits: Awaits::Completion(Box::new(pending)), failed: false }
         }
     })
 }
@@ -216,5 +280,5 @@ fn msg_zerocopy(source: &Source, to: &OwnedFd) -> io::Result<Pending> {
         calls += 1;
         memory.send(at, left, to, libc::MSG_ZEROCOPY | libc::MSG_NOSIGNAL)
     })?;
-    Ok(Pending { said, awaits: Awaits::Errors(ErrorQueue::new(to.try_clone()?, calls)) })
+    Ok(Pending { said, awaits: Awaits::Errors(ErrorQueue::new(to.try_clone()?, calls)), failed: false })
 }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::huge::HugePages;
 use super::raw::Mapping;
-use super::send::{Pending, Said, Source, send};
+use super::send::{Follower, Pending, Said, Source, send};
 use super::wire::Wire;
 use super::writer::Change;
-use super::{Cell, DEADLINE, Memory, Receiver, content};
+use super::{Api, Cell, DEADLINE, Memory, Receiver, content};
 use crate::source::monotonic_ns;
 
 /// How long a notification may take that comes without the receiver's help. An acknowledgement may be
@@ -56,6 +56,7 @@ pub struct Stage {
     dir: PathBuf,
     cells: u64,
     huge: HugePages,
+    follower: Follower,
 }
 
 /// What failed, and why.
@@ -67,7 +68,7 @@ impl Stage {
     /// Files are made in `dir`, which is there already.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, cells: 0, huge: HugePages::default() }
+        Self { dir, cells: 0, huge: HugePages::default(), follower: Follower::default() }
     }
 
     fn play(&mut self, cell: Cell, seen: &mut Observed) -> Result<(), String> {
@@ -83,7 +84,7 @@ impl Stage {
         if cell.receiver == Receiver::Losing {
             wire.lose().map_err(at("losing packets"))?;
         }
-        let mut pending = send(cell.api, &source, &wire).map_err(at("sending"))?;
+        let mut pending = send(cell.api, &source, &wire, &mut self.follower).map_err(at("sending"))?;
         seen.said = Some(pending.said());
         let played = act(cell, len, &change, wire, &mut pending, seen);
         seen.said = Some(pending.said());
@@ -188,6 +189,9 @@ fn read(wire: &Wire, pending: &mut Pending, seen: &mut Observed) -> Result<Vec<u
     let want = pending.said().bytes;
     let got = wire.receive(want, || pending.poll().map(drop)).map_err(at("receiving"))?;
     seen.read_ns = Some(monotonic_ns());
+    if seen.cell.api == Api::Send && seen.cell.transport.is_udp() {
+        wire.wake_cpus().map_err(at("waking the CPUs"))?;
+    }
     Ok(got)
 }
 

@@ -69,6 +69,7 @@ fn title(to: &mut impl Write, row: &Row, style: Style) -> io::Result<()> {
     let done = match row.conclusion.done {
         Done::Return => "done at return",
         Done::Notify => "done at the notification",
+        Done::Complete => "done at its completion",
     };
     let took = row.took_ns.map_or_else(String::new, |ns| format!(", after {}", text::ns(ns)));
     writeln!(to, "{}  {done}{took}", style.bold(row.api.name()))

@@ -12,9 +12,11 @@ fn safe(safe: Safe, done: Done) -> &'static str {
     match (safe, done) {
         (Safe::Done, Done::Return) => "at return",
         (Safe::Done, Done::Notify) => "at the notification",
+        (Safe::Done, Done::Complete) => "at its completion",
         (Safe::Acknowledged, _) => "when it is acknowledged",
         (Safe::Read, _) => "when the receiver read it",
         (Safe::Gone, _) => "when the receiver is gone",
+        (Safe::Failed, _) => "nothing: it failed",
         (Safe::Never, _) => "not while it was traced",
         (Safe::Unknown, _) => "not known",
     }
@@ -102,7 +104,8 @@ pub(super) fn notes(row: &Row) -> Vec<String> {
     }
     if matches!(c.before, Share::Some | Share::All) {
         notes.push(format!(
-            "before the notification a change reached the peer: {} of {} ({})",
+            "before {} a change reached the peer: {} of {} ({})",
+            if c.done == Done::Complete { "its completion" } else { "the notification" },
             row.before.cells,
             row.before.of,
             receivers(&row.before)

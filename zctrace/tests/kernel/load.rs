@@ -95,7 +95,7 @@ pub(crate) fn uring_splice(to: impl AsFd, file: &File, offset: u64, len: usize) 
     let results: Vec<(u64, i32)> = ring.completion().map(|c| (c.user_data(), c.result())).collect();
     let result = |which| results.iter().find(|(n, _)| *n == which).unwrap().1;
     // A link is broken by a short splice.
-    let filled = result(1) as usize;
+    let filled = usize::try_from(result(1)).unwrap();
     let moved = usize::try_from(result(2)).unwrap_or(0);
     drain(&out, &to, filled - moved);
     filled
