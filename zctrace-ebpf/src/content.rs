@@ -216,8 +216,9 @@ fn zero(words: *mut u64, block: u32) {
 /// Copies to the same place in `words` as in the page.
 #[inline(always)]
 fn read(scratch: &mut Scratch, from: u64, first: u32, len: u32, user: bool) -> Option<()> {
-    // Limits that the compiler knows already, where the verifier sees them.
-    let (first, len) = (black_box(first) & (PAGE - 1), black_box(len));
+    // Limits that the compiler knows already, where the verifier sees them. Linux 6.1 loses the upper half's
+    // when it compares the lower half: masked, there is none.
+    let (first, len) = (black_box(first) & (PAGE - 1), black_box(len) & (2 * PAGE - 1));
     if len > PAGE {
         return None;
     }

@@ -2,7 +2,8 @@
 //! `struct io_kiocb`.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_cgroup_id,
+    bpf_get_current_pid_tgid,
+    generated::{bpf_get_current_cgroup_id, bpf_get_current_comm},
 };
 use zctrace_common::{
     counter::{self, gate},
@@ -54,6 +55,11 @@ pub struct Call {
     pub dst_end: End,
     pub area: Area,
     pub opens: u64,
+    pub ino: u64,
+    pub dev: u32,
+    pub generation: u32,
+    /// `watch::*`
+    pub watch: u32,
 }
 
 impl Call {
@@ -74,7 +80,16 @@ pub const SYSCALL: u32 = 0;
 /// Room for a request.
 pub const REQUEST: u32 = 1;
 
-/// What is in the room is entered.
+/// What is in the room is entered, step by step: before Linux 6.13 a program and all that it calls have
+/// 512 bytes of stack, so large functions are called one after the other, not one by the other.
+#[inline(always)]
+pub fn enter(of: u32) {
+    if zct_fn_lend(of) != 0 && zct_fn_known(of) != 0 {
+        zct_fn_submit(of);
+    }
+}
+
+/// Finds out what the operation's ends are. 0: it is of no interest.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn zct_fn_lend(of: u32) -> u64 {
@@ -104,7 +119,7 @@ pub extern "C" fn zct_fn_lend(of: u32) -> u64 {
     } else if src.kind == end::SOCK && to_pipe {
         spliced_from(src.ptr);
     }
-    zct_fn_submit(of)
+    1
 }
 
 /// Frags may leave a receive queue for a pipe without their head.
@@ -126,51 +141,66 @@ fn passes(op: u8, dst: End) -> bool {
     dst.kind != end::SOCK || filter::sock(dst.ptr)
 }
 
+/// Its ends are made known. 0: it is not followed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_known(of: u32) -> u64 {
+    let Some(call) = room(of) else {
+        return 0;
+    };
+    let (src, dst) = (call.src_end, call.dst_end);
+    let opens = call.opens != 0 && filter::file_at(src.ptr);
+    call.opens = u64::from(opens);
+    let mut follows = opens;
+    // Who waits on an empty pipe may be the one to take the first lent pages out of it.
+    if src.kind == end::PIPE {
+        let pos = kread::pipe_pos(src.ptr);
+        follows |= track::pipe(src.ptr, pos.head == pos.tail);
+    }
+    // A pipe that takes lent pages from a file or from a tracked pipe is tracked from then on.
+    if dst.kind == end::PIPE {
+        follows |= track::pipe(dst.ptr, follows);
+    }
+    if !follows {
+        return 0;
+    }
+    if src.kind == end::FILE || (src.kind == end::MEMORY && src.file != 0) {
+        (call.dev, call.ino) = kread::identity(src.ptr);
+        if opens {
+            (call.watch, call.generation) = watch::start(src.file, call.dev, call.ino);
+            track::zct_fn_path(src.file, call.generation);
+        }
+    }
+    if dst.kind == end::SOCK { track::zct_fn_sock(dst.ptr, 0) } else { 1 }
+}
+
+/// The operation is stated, and followed until it leaves.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
     let Some(call) = room(of) else {
         return 0;
     };
-    let (src, dst, area) = (call.src_end, call.dst_end, call.area);
-    let opens = call.opens != 0 && filter::file_at(src.ptr);
-    // Who waits on an empty pipe may be the one to take the first lent pages out of it.
-    let src_pipe = if src.kind == end::PIPE {
-        let pos = kread::pipe_pos(src.ptr);
-        track::pipe(src.ptr, pos.head == pos.tail)
-    } else {
-        None
-    };
-    // A pipe that takes lent pages from a file or from a tracked pipe is tracked from then on.
-    let dst_pipe =
-        if dst.kind == end::PIPE { track::pipe(dst.ptr, opens || src_pipe.is_some()) } else { None };
-    if !opens && src_pipe.is_none() && dst_pipe.is_none() {
-        return 0;
-    }
+    let (src, dst) = (call.src_end, call.dst_end);
+    let opens = call.opens != 0;
+    let src_pipe = if src.kind == end::PIPE { PIPES.get_ptr_mut(&src.ptr) } else { None };
+    let dst_pipe = if dst.kind == end::PIPE { PIPES.get_ptr_mut(&dst.ptr) } else { None };
     let memory = src.kind == end::MEMORY;
     let mut flags = if opens { op_flag::OPENS } else { 0 };
     let mut more = call.more;
     if call.nonblock != 0 || kread::get::<u32>(dst.file, off!(file_flags)) & O_NONBLOCK != 0 {
         flags |= op_flag::NONBLOCK;
     }
-    let (mut dev, mut ino, mut watch, mut generation) = (0, 0, 0, 0);
-    let mut src_pos = if memory && src.file != 0 { area.off } else { call.pos };
-    if src.kind == end::FILE || (memory && src.file != 0) {
-        (dev, ino) = kread::identity(src.ptr);
-        if !memory {
-            flags |= reads_by_copy(src.file);
-        }
-        if opens {
-            (watch, generation) = watch::start(src.file, dev, ino);
-            track::zct_fn_path(src.file, generation);
-        }
+    let mut src_pos = if memory && src.file != 0 { call.area.off } else { call.pos };
+    if src.kind == end::FILE {
+        flags |= reads_by_copy(src.file);
     }
     let (mut to, mut dst_pos, mut zckey) = (0, 0, 0u32);
     if dst.kind == end::SOCK {
-        to = track::zct_fn_sock(dst.ptr, 0);
-        if to == 0 {
+        let Some(sock) = (unsafe { SOCKS.get(&dst.ptr) }) else {
             return 0;
-        }
+        };
+        to = sock.id;
         if is_tcp(dst.ptr) {
             let (state, tls) = sock_state(dst.ptr);
             flags |= state;
@@ -218,7 +248,7 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
     };
     if memory || from_pipe {
         if dst.kind == end::SOCK {
-            sends_memory(dst.ptr, &ent);
+            zct_fn_sends(dst.ptr, ent.src_kind, ent.id, ent.dst_pos);
         } else if let Some(pipe) = dst_pipe {
             unsafe { (*pipe).memory = 1 };
         }
@@ -228,7 +258,7 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
         return 0;
     };
     if opens && src.file != 0 {
-        watch |= watch::mapped(src.file);
+        call.watch |= watch::mapped(src.file);
     }
     let (mut from, mut src_off, mut src_head) = (0, 0, 0);
     if let Some(ent) = src_pipe {
@@ -242,8 +272,8 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
         (*body).src_kind = src.kind;
         (*body).dst_kind = dst.kind;
         (*body).flags = flags;
-        (*body).dev = dev;
-        (*body).ino = ino;
+        (*body).dev = call.dev;
+        (*body).ino = call.ino;
         (*body).src = from;
         (*body).dst = to;
         (*body).src_pos = src_pos;
@@ -252,13 +282,13 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
         (*body).src_head = src_head;
         (*body).count = call.count;
         (*body).cgroup = bpf_get_current_cgroup_id();
-        (*body).comm = bpf_get_current_comm().unwrap_or_default();
-        (*body).generation = generation;
-        (*body).watch = watch;
+        bpf_get_current_comm((&raw mut (*body).comm).cast(), 16);
+        (*body).generation = call.generation;
+        (*body).watch = call.watch;
         (*body).addr = if memory { call.pos } else { 0 };
         (*body).zckey = zckey;
         (*body).segments = if memory { call.segments } else { 0 };
-        (*body).memory = if memory { area.kind as u8 } else { memory::NONE };
+        (*body).memory = if memory { call.area.kind as u8 } else { memory::NONE };
         (*body).more = more;
     }
     emit::submit(frame);
@@ -304,26 +334,27 @@ fn keep(call: &Call, ent: &OpEnt, to: u64) -> bool {
 }
 
 /// The socket sends memory: its notifications matter from now on, and so does what its frags are.
-#[inline(always)]
-fn sends_memory(sk: u64, op: &OpEnt) {
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_sends(sk: u64, src_kind: u8, id: u64, dst_pos: u32) -> u64 {
     if !emit::gate(gate::MEMORY) {
         emit::gate_add(gate::MEMORY, 1);
     }
     let Some(sock) = SOCKS.get_ptr_mut(&sk) else {
-        return;
+        return 0;
     };
     let before = unsafe { (*sock).request };
     unsafe { (*sock).memory = 1 };
-    if op.src_kind != end::MEMORY {
-        return;
+    if src_kind != end::MEMORY {
+        return 0;
     }
-    unsafe { (*sock).request = op.id };
+    unsafe { (*sock).request = id };
     // Of a batch, each request has written before the next is submitted, and all end together.
-    if op.id != 0 && before != 0 {
-        let mark =
-            OpAt { call: before, dst_pos: u64::from(op.dst_pos), what: op_at::MARK, ..OpAt::default() };
+    if id != 0 && before != 0 {
+        let mark = OpAt { call: before, dst_pos: u64::from(dst_pos), what: op_at::MARK, ..OpAt::default() };
         emit::emit(kind::OP_AT, mark);
     }
+    0
 }
 
 #[inline(always)]

@@ -59,12 +59,28 @@ pub fn frag_bytes(head: u64, end: u32) -> u32 {
     sum
 }
 
-/// A packet with paged data of the tracked socket `ent` at `sk`: learn its head.
+/// A packet with paged data of the tracked socket `ent` at `sk`: learn its head. One after the other, because
+/// before Linux 6.13 a program and all that it calls have 512 bytes of stack.
 #[inline(always)]
-pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
+pub fn learn(skb: u64, sk: u64, ent: &SockEnt, flags: u32) {
+    let id = know(skb, sk, ent, flags);
+    if id == 0 || (ent.proto == proto::TCP && ent.kernel == 0) {
+        return;
+    }
+    let head: u64 = kread::get(skb, off!(skb_head));
+    let end: u32 = kread::get(skb, off!(skb_end));
+    if ent.kernel != 0 {
+        zct_fn_watch_frags(head, end);
+    }
+    extents(id, head, end, u64::from(ent.memory) | u64::from(ent.kernel) << 32);
+}
+
+/// Answers the head's id; 0: it was known, as it is.
+#[inline(never)]
+fn know(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) -> u64 {
     let len: u32 = kread::get(skb, off!(skb_data_len));
     if len == 0 {
-        return;
+        return 0;
     }
     let head: u64 = kread::get(skb, off!(skb_head));
     let end: u32 = kread::get(skb, off!(skb_end));
@@ -78,7 +94,7 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
         let old = unsafe { &mut *old };
         if old.sock == ent.id {
             if old.seq == seq && old.len == len {
-                return;
+                return 0;
             }
             if ent.proto == proto::TCP {
                 id = old.id;
@@ -132,9 +148,7 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) {
     } else {
         emit::put(kind::HEAD, stamp, Head { head: id, sock: ent.id, seq, len, flags, pad: 0 });
     }
-    if ent.proto != proto::TCP || ent.kernel != 0 {
-        extents(id, head, end, u64::from(ent.memory) | u64::from(ent.kernel) << 32);
-    }
+    id
 }
 
 /// Whether one of the first frags is a page of a file.
@@ -235,18 +249,16 @@ fn frag_seq(skb: u64, head: u64, len: u32) -> u32 {
 #[repr(C)]
 struct Extents {
     frags: u64,
-    /// 1: anonymous pages are stated too.
-    memory: u64,
-    /// 1: of a socket of the kernel.
-    kernel: u64,
-    /// Bytes passed.
-    pos: u64,
-    generation: u64,
-    watch: u64,
     /// The last `struct address_space *`, and whose it is.
     mapping: u64,
     ino: u64,
-    dev: u64,
+    dev: u32,
+    /// Bytes passed.
+    pos: u32,
+    /// 1: anonymous pages are stated too.
+    memory: u32,
+    /// 1: of a socket of the kernel.
+    kernel: u32,
     run: Extent,
 }
 
@@ -258,14 +270,12 @@ fn extents(id: u64, head: u64, end: u32, kinds: u64) -> u64 {
     let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
     let mut walk = Extents {
         frags: shinfo.wrapping_add(u64::from(off!(sh_frags))),
-        memory: kinds & 1,
-        kernel: kinds >> 32,
-        pos: 0,
-        generation: 0,
-        watch: 0,
         mapping: 0,
         ino: 0,
         dev: 0,
+        pos: 0,
+        memory: kinds as u32,
+        kernel: (kinds >> 32) as u32,
         run: Extent { head: id, ..Extent::default() },
     };
     unsafe { bpf_loop(nr & 0x3f, extent as *mut core::ffi::c_void, (&raw mut walk).cast(), 0) };
@@ -279,8 +289,8 @@ fn extents(id: u64, head: u64, end: u32, kinds: u64) -> u64 {
 extern "C" fn extent(i: u64, walk: *mut Extents) -> u64 {
     let w = unsafe { &mut *walk };
     let frag: Frag = kread::at(w.frags.wrapping_add(i * size_of::<Frag>() as u64));
-    let pos = w.pos as u32;
-    w.pos += u64::from(frag.len);
+    let pos = w.pos;
+    w.pos = pos.wrapping_add(frag.len);
     // Bit 0 marks memory that is not a page (net_iov).
     if frag.page & 1 != 0 {
         return 0;
@@ -296,18 +306,9 @@ extern "C" fn extent(i: u64, walk: *mut Extents) -> u64 {
     if !anonymous {
         if mapping != w.mapping {
             w.mapping = mapping;
-            let host: u64 = kread::get(mapping, off!(mapping_host));
-            let (dev, ino) = kread::identity(host);
-            (w.dev, w.ino) = (u64::from(dev), ino);
-            if w.kernel != 0 {
-                let (watch, generation) = watch::start_inode(host, host, dev, ino);
-                (w.watch, w.generation) = (u64::from(watch), u64::from(generation));
-            }
+            (w.dev, w.ino) = kread::identity(kread::get(mapping, off!(mapping_host)));
         }
-        if w.kernel != 0 {
-            w.watch |= u64::from(watch::is_mapped(mapping));
-        }
-        (dev, ino) = (w.dev as u32, w.ino);
+        (dev, ino) = (w.dev, w.ino);
         let index: u64 = kread::get(folio, off!(folio_index));
         let nth = frag.page.wrapping_sub(folio) / u64::from(off!(page_size_of)).max(1);
         off = (index.wrapping_add(nth) << 12).wrapping_add(u64::from(frag.off));
@@ -322,8 +323,41 @@ extern "C" fn extent(i: u64, walk: *mut Extents) -> u64 {
     }
     if run.len == 0 || !follows {
         (run.ino, run.off, run.dev, run.len, run.pos) = (ino, off, dev, 0, pos);
-        (run.generation, run.watch) = (w.generation as u32, w.watch as u32);
+        if w.kernel != 0 {
+            (run.watch, run.generation) = watch::known(mapping);
+        }
     }
     run.len = run.len.wrapping_add(frag.len);
+    0
+}
+
+/// Files in the frags are watched from now on.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_watch_frags(head: u64, end: u32) -> u64 {
+    let shinfo = head.wrapping_add(u64::from(end));
+    let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
+    let mut walk = Watching { frags: shinfo.wrapping_add(u64::from(off!(sh_frags))), mapping: 0 };
+    unsafe { bpf_loop(nr & 0x3f, watch_frag as *mut core::ffi::c_void, (&raw mut walk).cast(), 0) };
+    0
+}
+
+#[repr(C)]
+struct Watching {
+    frags: u64,
+    /// The last `struct address_space *`.
+    mapping: u64,
+}
+
+extern "C" fn watch_frag(i: u64, walk: *mut Watching) -> u64 {
+    let w = unsafe { &mut *walk };
+    let frag: Frag = kread::at(w.frags.wrapping_add(i * size_of::<Frag>() as u64));
+    let mapping: u64 = kread::get(folio_of(frag.page), off!(folio_mapping));
+    if frag.page & 1 == 0 && mapping != 0 && mapping & 3 == 0 && mapping != w.mapping {
+        w.mapping = mapping;
+        let host: u64 = kread::get(mapping, off!(mapping_host));
+        let (dev, ino) = kread::identity(host);
+        watch::start_inode(host, host, dev, ino);
+    }
     0
 }

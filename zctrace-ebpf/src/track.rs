@@ -124,28 +124,29 @@ unsafe fn unix_name(sk: u64, body: *mut Sock) {
     }
 }
 
-/// The tracked pipe at `pipe`; with `make`, tracked from now on.
+/// The pipe is tracked; with `make`, from now on.
 #[inline(always)]
-pub fn pipe(pipe: u64, make: bool) -> Option<*mut PipeEnt> {
-    if let Some(ent) = PIPES.get_ptr_mut(&pipe) {
-        return Some(ent);
-    }
-    if !make {
-        return None;
-    }
+pub fn pipe(pipe: u64, make: bool) -> bool {
+    unsafe { PIPES.get(&pipe) }.is_some() || (make && zct_fn_pipe(pipe) != 0)
+}
+
+/// The pipe is tracked from now on; 0: no room.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_pipe(pipe: u64) -> u64 {
     let stamp = emit::stamp();
     let pos = kread::pipe_pos(pipe);
     let ent = PipeEnt { id: stamp.id(), lent: pos.head, busy: 0, active: 0, memory: 0 };
     if PIPES.insert(&pipe, &ent, 0).is_err() {
         emit::full(stamp, counter::PIPES_FULL, full_map::PIPES, 0);
-        return None;
+        return 0;
     }
     emit::put(
         kind::PIPE,
         stamp,
         Pipe { pipe: ent.id, head: pos.head, tail: pos.tail, off: pos.off, why: pipe_why::NEW },
     );
-    PIPES.get_ptr_mut(&pipe)
+    1
 }
 
 /// Lent pages are about to enter, or are in, the pipe: reads of it matter from now on.

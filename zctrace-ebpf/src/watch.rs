@@ -105,14 +105,36 @@ pub fn start_inode(inode: u64, opened: u64, dev: u32, ino: u64) -> (u32, u32) {
     if !idle {
         flags |= watch::BUSY;
     }
-    const S_IFMT: u16 = 0o170000;
-    const S_IFBLK: u16 = 0o060000;
-    if kread::get::<u32>(sb, off!(sb_depth)) > 0
-        || kread::get::<u16>(opened, off!(inode_mode)) & S_IFMT == S_IFBLK
-    {
+    if is_below(inode, opened) {
         flags |= watch::BELOW;
     }
     (flags, generation)
+}
+
+/// `watch::*` and the generation of the file behind a `struct address_space *` that is watched by now.
+#[inline(always)]
+pub fn known(mapping: u64) -> (u32, u32) {
+    let inode: u64 = kread::get(mapping, off!(mapping_host));
+    let mut flags = is_mapped(mapping);
+    match unsafe { WATCHED.get(&inode) } {
+        Some(known) if known.idle == 0 => flags |= watch::BUSY,
+        Some(_) => {}
+        None => flags |= watch::FULL,
+    }
+    if is_below(inode, inode) {
+        flags |= watch::BELOW;
+    }
+    (flags, generation(inode))
+}
+
+/// Its pages change below it.
+#[inline(always)]
+fn is_below(inode: u64, opened: u64) -> bool {
+    const S_IFMT: u16 = 0o170000;
+    const S_IFBLK: u16 = 0o060000;
+    let sb: u64 = kread::get(inode, off!(inode_sb));
+    kread::get::<u32>(sb, off!(sb_depth)) > 0
+        || kread::get::<u16>(opened, off!(inode_mode)) & S_IFMT == S_IFBLK
 }
 
 /// `watch::MAPPED` if somebody can store to the file without a call. To be asked once the submit has its

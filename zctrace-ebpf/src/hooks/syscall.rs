@@ -68,8 +68,8 @@ pub fn zct_sys_enter(ctx: RawTracePointContext) -> i32 {
     match class {
         call::READ | call::FCNTL | call::MMAP => return 0,
         call::SENDTO | call::SENDMSG | call::VMSPLICE => {
-            if !regs.compat && lends_memory(class, &regs) {
-                lend(class, &regs);
+            if !regs.compat && lends_memory(class, &regs) && lend(class, &regs) != 0 {
+                lend::enter(lend::SYSCALL);
             }
             return 0;
         }
@@ -77,7 +77,9 @@ pub fn zct_sys_enter(ctx: RawTracePointContext) -> i32 {
             if cfg_get!(flags) & flag::LOG != 0 {
                 debug!(&ctx, "call {} of task {}", nr as u32, bpf_get_current_pid_tgid() as u32);
             }
-            lend(class, &regs);
+            if lend(class, &regs) != 0 {
+                lend::enter(lend::SYSCALL);
+            }
         }
         _ => {}
     }
@@ -85,7 +87,8 @@ pub fn zct_sys_enter(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// A function of its own, as [`change::enter`] is: the verifier forgets how it went before it goes on.
+/// Fills the room; 0: there is none. A function of its own, as [`change::enter`] is: the verifier forgets
+/// how it went before it goes on.
 #[inline(never)]
 fn lend(class: u8, regs: &Regs) -> u64 {
     let task = kread::task();
@@ -128,7 +131,7 @@ fn lend(class: u8, regs: &Regs) -> u64 {
             (call.pos, call.count, call.segments) = (buffers.addr, buffers.total, buffers.count as u16);
         }
     }
-    lend::zct_fn_lend(lend::SYSCALL)
+    1
 }
 
 /// Where in its file a call begins: at the offset that it points to, or at the file's own.

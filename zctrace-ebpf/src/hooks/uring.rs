@@ -115,7 +115,7 @@ fn numbered(req: u64, fd: u64, fixed: bool) -> u64 {
     kread::get::<u64>(node, off!(uring_node_file)) & !7
 }
 
-/// It is submitted, and may run at once, later, or in another task.
+/// It is submitted, and may run at once, later, or in another task: fills the room; 0: there is none.
 #[inline(never)]
 fn lend(req: u64, op: u8) -> u64 {
     const SPLICE_F_NONBLOCK: u32 = 2;
@@ -165,7 +165,7 @@ fn lend(req: u64, op: u8) -> u64 {
             call.more |= op_more::QUEUED;
         }
     }
-    lend::zct_fn_lend(lend::REQUEST)
+    1
 }
 
 /// A request starts to run: what its ends stand at now is where it begins.
@@ -216,14 +216,21 @@ fn lent(req: u64) -> u64 {
 #[raw_tracepoint(tracepoint = "io_uring_submit_req")]
 pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
     let req: u64 = ctx.arg(0);
+    let op: u8 = kread::get(req, off!(uring_opcode));
+    submitted(req, op);
+    if lends(op) && lend(req, op) != 0 {
+        lend::enter(lend::REQUEST);
+    }
+    0
+}
+
+/// What it may change. A function of its own, so that its stack is not below that of a lending call.
+#[inline(never)]
+fn submitted(req: u64, op: u8) -> u64 {
     if let Some(old) = unsafe { URING.get(&req) } {
         // Over without an event: nobody wanted to hear of its completion.
         end_unseen(old);
         let _ = URING.remove(&req);
-    }
-    let op: u8 = kread::get(req, off!(uring_opcode));
-    if lends(op) {
-        lend(req, op);
     }
     if !changes(op) {
         return 0;

@@ -435,7 +435,11 @@ fn attach(
     let missing = || ProgramError::InvalidName { name: name.into() };
     let raw: &mut RawTracePoint = ebpf.program_mut(name).ok_or_else(missing)?.try_into()?;
     raw.load()?;
-    let link = raw.attach(tracepoint)?;
+    let link = match raw.attach(tracepoint) {
+        // Its name before Linux 6.4.
+        Err(_) if tracepoint == "io_uring_submit_req" => raw.attach("io_uring_submit_sqe")?,
+        link => link?,
+    };
     let link = raw.take_link(link)?;
     let fd = raw.fd()?.as_fd().as_raw_fd();
     Ok((link, File::open(format!("/proc/self/fdinfo/{fd}")).ok()))
