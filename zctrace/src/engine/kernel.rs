@@ -8,7 +8,7 @@ use zctrace_common::kernel::{Extent, watch};
 
 use super::stream::Place;
 use super::{Engine, HeadState, Kind};
-use crate::model::{Api, FileId, Outcome, Reason, Transfer, TransferId, Verdict};
+use crate::model::{Api, FileId, Reason, Transfer, TransferId};
 
 impl Engine {
     /// A packet of a socket of the kernel holds these bytes of a file.
@@ -28,34 +28,14 @@ impl Engine {
         let id = TransferId { cpu: header.cpu, seq: header.seq };
         let offset = x.off.saturating_add(start - first);
         let t = Transfer {
-            id,
-            api: Api::Kernel,
-            pid: 0,
-            tid: 0,
-            comm: Arc::default(),
-            cgroup: None,
             file: Some(self.names.file(FileId { dev: x.dev, ino: x.ino, generation: x.generation })),
-            memory: None,
             offset,
             requested: end - start,
             bytes: end - start,
             socket,
-            copied: None,
-            submit_ns: head.at,
-            return_ns: None,
-            notify_ns: None,
-            notify_copied: None,
             first_xmit_ns: Some(head.at),
-            ack_ns: None,
-            release_ns: None,
-            retransmits: 0,
-            released_by: None,
-            outcome: Outcome::Held,
-            verdict: Verdict::Unknown,
-            content: None,
             reasons: vec![Reason::SubmitUnseen],
-            rules: Vec::new(),
-            mutations: Vec::new(),
+            ..Transfer::opened(id, Api::Kernel, head.at)
         };
         self.changes.lent(&t);
         self.ledger.open(t, 0);

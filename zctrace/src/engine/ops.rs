@@ -15,9 +15,7 @@ use super::pipe::{Position, Segment};
 use super::seq::low;
 use super::witness::Clue;
 use super::{Engine, Kind};
-use crate::model::{
-    Api, Copied, FileId, Memory, MemoryKind, Outcome, Reason, ReleasedBy, Transfer, TransferId, Verdict,
-};
+use crate::model::{Api, Copied, FileId, Memory, MemoryKind, Reason, ReleasedBy, Transfer, TransferId};
 
 /// An operation that has not returned yet.
 #[derive(Debug)]
@@ -259,35 +257,17 @@ impl Engine {
         #[expect(clippy::cast_possible_truncation, reason = "two 32-bit halves")]
         let (pid, tid) = ((header.task >> 32) as u32, header.task as u32);
         Transfer {
-            id: call.id,
-            api: api(e.op),
             pid,
             tid,
             comm: trimmed(&e.comm),
-            cgroup: None,
             file: has_file
                 .then(|| self.names.file(FileId { dev: e.dev, ino: e.ino, generation: e.generation })),
             memory,
             offset: e.src_pos,
             requested: e.count,
-            bytes: 0,
             socket,
             copied: call.copied,
-            submit_ns: header.ts,
-            return_ns: None,
-            notify_ns: None,
-            notify_copied: None,
-            first_xmit_ns: None,
-            ack_ns: None,
-            release_ns: None,
-            retransmits: 0,
-            released_by: None,
-            outcome: Outcome::Held,
-            verdict: Verdict::Unknown,
-            content: None,
-            reasons: Vec::new(),
-            rules: Vec::new(),
-            mutations: Vec::new(),
+            ..Transfer::opened(call.id, api(e.op), header.ts)
         }
     }
 
@@ -379,6 +359,14 @@ impl Engine {
         }
         if call.late && moved > 0 {
             self.ledger.reason(id, Reason::ProbeMissing);
+        }
+        // At the end of a file that is shorter than asked for, kernels before 6.5 leave the record open.
+        if call.copied == Some(Copied::Tls) && e.op == op::SENDFILE && moved < e.count {
+            self.ledger.reason(id, Reason::UpperLayer);
+        }
+        // Somebody asked for it just then.
+        if call.copied == Some(Copied::NotAsked) && x.zckey != e.zckey {
+            self.ledger.reason(id, Reason::FreeMissed);
         }
         let told = self.expects(call, x, moved);
         if moved > 0 {

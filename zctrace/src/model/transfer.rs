@@ -328,6 +328,41 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// Opened then, nanoseconds; nothing else is known of it.
+    #[must_use]
+    pub fn opened(id: TransferId, api: Api, submit_ns: u64) -> Self {
+        Self {
+            id,
+            api,
+            pid: 0,
+            tid: 0,
+            comm: Arc::default(),
+            cgroup: None,
+            file: None,
+            memory: None,
+            offset: 0,
+            requested: 0,
+            bytes: 0,
+            socket: None,
+            copied: None,
+            submit_ns,
+            return_ns: None,
+            notify_ns: None,
+            notify_copied: None,
+            first_xmit_ns: None,
+            ack_ns: None,
+            release_ns: None,
+            retransmits: 0,
+            released_by: None,
+            outcome: Outcome::Held,
+            verdict: Verdict::Unknown,
+            content: None,
+            reasons: Vec::new(),
+            rules: Vec::new(),
+            mutations: Vec::new(),
+        }
+    }
+
     /// What its bytes are bytes of.
     #[must_use]
     pub fn source(&self) -> Source {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::UdpSocket;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -24,6 +24,22 @@ fn overwrite(path: &Path, bytes: usize) {
     File::options().write(true).open(path).unwrap().write_all_at(&vec![0xee; bytes], 0).unwrap();
 }
 
+/// Sends a file in every way, and overwrites it after each: the receiver gets what it was.
+fn nothing_arrives_late(to: impl AsFd, from: &mut impl std::io::Read, path: &Path, content: &[u8]) {
+    let open = File::open(path).unwrap();
+    let ways: [&dyn Fn() -> usize; 3] = [
+        &|| sendfile(&to, &open, 0, content.len()),
+        &|| splice_through(&to, &open, 0, content.len()),
+        &|| uring_splice(&to, &open, 0, content.len()),
+    ];
+    for way in ways {
+        way();
+        overwrite(path, content.len());
+        assert!(read(from, content.len()) == content, "a change after the return arrived");
+        std::fs::write(path, content).unwrap();
+    }
+}
+
 #[test]
 fn mptcp() {
     let dir = dir();
@@ -36,18 +52,7 @@ fn mptcp() {
     listen(&listener, 1).unwrap();
     connect(&sender, &getsockname(&listener).unwrap()).unwrap();
     let mut receiver = File::from(accept(&listener).unwrap());
-    let open = File::open(&path).unwrap();
-    let ways: [&dyn Fn() -> usize; 3] = [
-        &|| sendfile(&sender, &open, 0, content.len()),
-        &|| splice_through(&sender, &open, 0, content.len()),
-        &|| uring_splice(&sender, &open, 0, content.len()),
-    ];
-    for way in ways {
-        way();
-        overwrite(&path, content.len());
-        assert!(read(&mut receiver, content.len()) == content, "a change after the return arrived");
-        std::fs::write(&path, &content).unwrap();
-    }
+    nothing_arrives_late(&sender, &mut receiver, &path, &content);
     drop((sender, receiver));
     let trace = recorder.stop_settled();
     let apis: Vec<_> = trace.of_file(&path).iter().map(|t| t["api"].as_str().unwrap().to_owned()).collect();
@@ -168,18 +173,7 @@ fn ktls_in_software() {
         return;
     }
     assert!(tls(&receiver, TLS_RX));
-    let open = File::open(&path).unwrap();
-    let ways: [&dyn Fn() -> usize; 3] = [
-        &|| sendfile(&sender, &open, 0, content.len()),
-        &|| splice_through(&sender, &open, 0, content.len()),
-        &|| uring_splice(&sender, &open, 0, content.len()),
-    ];
-    for way in ways {
-        way();
-        overwrite(&path, content.len());
-        assert!(read(&mut receiver, content.len()) == content, "a change after the return arrived");
-        std::fs::write(&path, &content).unwrap();
-    }
+    nothing_arrives_late(&sender, &mut receiver, &path, &content);
     drop((sender, receiver));
     let trace = recorder.stop_settled();
     assert!(trace.of_file(&path).len() >= 3);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Api, FileId, FileRef, Outcome, TransferId, Verdict};
+use crate::model::{Api, FileId, FileRef, TransferId};
 
 /// A page of the file, byte for byte; the sum of a piece is linear in its bytes.
 type Bytes = Vec<u8>;
@@ -15,34 +15,11 @@ fn sum(bytes: &[u8], from: u64, to: u64) -> u64 {
 
 fn transfer(offset: u64, bytes: u64) -> Transfer {
     Transfer {
-        id: TransferId::MIN,
-        api: Api::Sendfile,
-        pid: 1,
-        tid: 1,
-        comm: b"x".as_slice().into(),
-        cgroup: None,
         file: Some(FileRef { id: FileId::default(), path: None }),
-        memory: None,
         offset,
         requested: bytes,
         bytes,
-        socket: None,
-        copied: None,
-        submit_ns: 0,
-        return_ns: None,
-        notify_ns: None,
-        notify_copied: None,
-        first_xmit_ns: None,
-        ack_ns: None,
-        release_ns: None,
-        retransmits: 0,
-        released_by: None,
-        outcome: Outcome::Released,
-        verdict: Verdict::Unknown,
-        content: None,
-        reasons: Vec::new(),
-        rules: Vec::new(),
-        mutations: Vec::new(),
+        ..Transfer::opened(TransferId::MIN, Api::Sendfile, 0)
     }
 }
 
