@@ -167,7 +167,7 @@ pub extern "C" fn zct_fn_known(of: u32) -> u64 {
     if src.kind == end::FILE || (src.kind == end::MEMORY && src.file != 0) {
         (call.dev, call.ino) = kread::identity(src.ptr);
         if opens {
-            (call.watch, call.generation) = watch::start(src.file, call.dev, call.ino);
+            (call.watch, call.generation) = watch::start(src.file);
             track::zct_fn_path(src.file, call.generation);
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     emit::{self, Stamp},
     globals::off,
     kread,
-    maps::{HEADS, HeadEnt, SockEnt},
+    maps::{HEADS, HeadEnt, SOCKS, SockEnt},
     watch,
 };
 
@@ -63,7 +63,10 @@ pub fn frag_bytes(head: u64, end: u32) -> u32 {
 /// before Linux 6.13 a program and all that it calls have 512 bytes of stack.
 #[inline(always)]
 pub fn learn(skb: u64, sk: u64, ent: &SockEnt, flags: u32) {
-    let id = know(skb, sk, ent, flags);
+    if kread::get::<u32>(skb, off!(skb_data_len)) == 0 {
+        return;
+    }
+    let id = zct_fn_know(skb, sk, flags);
     if id == 0 || (ent.proto == proto::TCP && ent.kernel == 0) {
         return;
     }
@@ -76,12 +79,13 @@ pub fn learn(skb: u64, sk: u64, ent: &SockEnt, flags: u32) {
 }
 
 /// Answers the head's id; 0: it was known, as it is.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn know(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) -> u64 {
-    let len: u32 = kread::get(skb, off!(skb_data_len));
-    if len == 0 {
+pub extern "C" fn zct_fn_know(skb: u64, sk: u64, mut flags: u32) -> u64 {
+    let Some(ent) = (unsafe { SOCKS.get(&sk) }) else {
         return 0;
-    }
+    };
+    let len: u32 = kread::get(skb, off!(skb_data_len));
     let head: u64 = kread::get(skb, off!(skb_head));
     let end: u32 = kread::get(skb, off!(skb_end));
     let mut seq = 0;
@@ -151,23 +155,40 @@ fn know(skb: u64, sk: u64, ent: &SockEnt, mut flags: u32) -> u64 {
     id
 }
 
-/// Whether one of the first frags is a page of a file.
-#[inline(always)]
-pub fn lends(skb: u64) -> bool {
+/// 1: one of the first frags is a page of a file.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_lends(skb: u64) -> u64 {
+    const FIRST: u32 = 4;
     let head: u64 = kread::get(skb, off!(skb_head));
     let shinfo = head.wrapping_add(u64::from(kread::get::<u32>(skb, off!(skb_end))));
     let nr = u32::from(kread::get::<u8>(shinfo, off!(sh_nr_frags)));
-    for i in 0..4 {
-        if i >= nr {
-            break;
-        }
-        let frag: Frag = kread::get(shinfo, off!(sh_frags) + i * size_of::<Frag>() as u32);
-        let mapping: u64 = kread::get(folio_of(frag.page), off!(folio_mapping));
-        if frag.page & 1 == 0 && mapping != 0 && mapping & 3 == 0 {
-            return true;
-        }
+    let mut search = Search { frags: shinfo.wrapping_add(u64::from(off!(sh_frags))), found: 0 };
+    let most = if nr < FIRST { nr } else { FIRST };
+    unsafe { bpf_loop(most, find as *mut core::ffi::c_void, (&raw mut search).cast(), 0) };
+    search.found
+}
+
+#[repr(C)]
+struct Search {
+    frags: u64,
+    found: u64,
+}
+
+extern "C" fn find(i: u64, search: *mut Search) -> u64 {
+    let s = unsafe { &mut *search };
+    if file_page(s.frags.wrapping_add(i * size_of::<Frag>() as u64)) != 0 {
+        s.found = 1;
     }
-    false
+    s.found
+}
+
+/// `struct address_space *` of the page in a frag, where it is a file's; else 0.
+#[inline(always)]
+fn file_page(frag: u64) -> u64 {
+    let frag: Frag = kread::at(frag);
+    let mapping: u64 = kread::get(folio_of(frag.page), off!(folio_mapping));
+    if frag.page & 1 != 0 || mapping & 3 != 0 { 0 } else { mapping }
 }
 
 /// `compound_head()`
@@ -351,13 +372,11 @@ struct Watching {
 
 extern "C" fn watch_frag(i: u64, walk: *mut Watching) -> u64 {
     let w = unsafe { &mut *walk };
-    let frag: Frag = kread::at(w.frags.wrapping_add(i * size_of::<Frag>() as u64));
-    let mapping: u64 = kread::get(folio_of(frag.page), off!(folio_mapping));
-    if frag.page & 1 == 0 && mapping != 0 && mapping & 3 == 0 && mapping != w.mapping {
+    let mapping = file_page(w.frags.wrapping_add(i * size_of::<Frag>() as u64));
+    if mapping != 0 && mapping != w.mapping {
         w.mapping = mapping;
         let host: u64 = kread::get(mapping, off!(mapping_host));
-        let (dev, ino) = kread::identity(host);
-        watch::start_inode(host, host, dev, ino);
+        watch::zct_fn_watch(host, host);
     }
     0
 }

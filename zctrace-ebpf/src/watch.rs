@@ -68,13 +68,17 @@ fn generation(inode: u64) -> u32 {
 
 /// Changes to the file are stated from now on. Answers `watch::*` and its generation.
 #[inline(always)]
-pub fn start(file: u64, dev: u32, ino: u64) -> (u32, u32) {
-    start_inode(kread::host_of(file), kread::get(file, off!(file_inode)), dev, ino)
+pub fn start(file: u64) -> (u32, u32) {
+    let answer = zct_fn_watch(kread::host_of(file), kread::get(file, off!(file_inode)));
+    (answer as u32, (answer >> 32) as u32)
 }
 
-/// The same by the inode of its pages, and the one by which it was opened.
-#[inline(always)]
-pub fn start_inode(inode: u64, opened: u64, dev: u32, ino: u64) -> (u32, u32) {
+/// The same by the inode of its pages, and the one by which it was opened; the generation is in the upper
+/// half.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_watch(inode: u64, opened: u64) -> u64 {
+    let (dev, ino) = kread::identity(opened);
     let size = size(inode);
     let locked = kread::opt::<u64>(inode, off!(inode_rwsem)).unwrap_or_default() & 1 != 0;
     let mut known = false;
@@ -108,7 +112,7 @@ pub fn start_inode(inode: u64, opened: u64, dev: u32, ino: u64) -> (u32, u32) {
     if is_below(inode, opened) {
         flags |= watch::BELOW;
     }
-    (flags, generation)
+    u64::from(flags) | u64::from(generation) << 32
 }
 
 /// `watch::*` and the generation of the file behind a `struct address_space *` that is watched by now.

@@ -30,28 +30,35 @@ fn packet(skb: u64, flags: u32) {
     if sk == 0 {
         return;
     }
-    if let Some(ent) = unsafe { SOCKS.get(&sk) } {
-        skb::learn(skb, sk, ent, flags);
-    } else if cfg_get!(ops) & (1 << op::KERNEL) != 0 && kread::get::<u32>(skb, off!(skb_data_len)) != 0 {
-        by_kernel(skb, sk, flags);
-    }
+    let known = unsafe { SOCKS.get(&sk) };
+    let ent = match known {
+        Some(ent) => ent,
+        // Pages of files on a socket that no call of a process has lent to: the kernel sends them itself.
+        None if cfg_get!(ops) & (1 << op::KERNEL) != 0 && zct_fn_by_kernel(skb, sk) != 0 => {
+            match unsafe { SOCKS.get(&sk) } {
+                Some(ent) => ent,
+                None => return,
+            }
+        }
+        None => return,
+    };
+    skb::learn(skb, sk, ent, flags);
 }
 
-/// Pages of files on a socket that no call of a process has lent to: the kernel sends them itself.
-#[inline(always)]
-fn by_kernel(skb: u64, sk: u64, flags: u32) {
+/// Tracks a socket of the kernel whose packet holds pages of a file; 0: it is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn zct_fn_by_kernel(skb: u64, sk: u64) -> u64 {
     let kernel: u8 = kread::opt(sk, off!(sk_kern)).unwrap_or_default();
-    if kernel >> (off!(sk_kern_bit) & 7) & 1 == 0
+    if kread::get::<u32>(skb, off!(skb_data_len)) == 0
+        || kernel >> (off!(sk_kern_bit) & 7) & 1 == 0
         || kread::get::<u16>(sk, off!(sk_proto)) != proto::TCP
-        || !skb::lends(skb)
+        || skb::zct_fn_lends(skb) == 0
         || !filter::sock(sk)
-        || track::zct_fn_sock(sk, 1) == 0
     {
-        return;
+        return 0;
     }
-    if let Some(ent) = unsafe { SOCKS.get(&sk) } {
-        skb::learn(skb, sk, ent, flags);
-    }
+    track::zct_fn_sock(sk, 1)
 }
 
 #[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]

@@ -39,7 +39,8 @@ struct Probe {
 }
 
 fn options(fingerprint: u32) -> Options {
-    let config = Config { fingerprint, ..Config::default() };
+    // All that may be asked for, so that nothing is left out of what is loaded.
+    let config = Config { fingerprint, ops: u32::MAX, ..Config::default() };
     Options { config, ring_bytes: 4096, pids: Vec::new(), files: Vec::new(), trace_self: false }
 }
 

@@ -91,14 +91,18 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     if std::env::var_os("ZCTRACE_BPF_LOG").is_some() {
         config.flags |= flag::LOG;
     }
-    // What the kernel sends is no process's.
+    leave_out_kernel(&mut config, filters);
+    let options =
+        Options { config, ring_bytes: ring_bytes()?, pids: filters.pid.clone(), files, trace_self: false };
+    Ok(Resolved { options, asked: Asked { words, shown } })
+}
+
+/// What the kernel sends is no process's.
+pub(super) fn leave_out_kernel(config: &mut Config, filters: &Filters) {
     let by_process = flag::BY_PID | flag::BY_COMM | flag::BY_CGROUP;
     if config.flags & by_process != 0 && filters.api.is_empty() {
         config.ops &= !(1 << op::KERNEL);
     }
-    let options =
-        Options { config, ring_bytes: ring_bytes()?, pids: filters.pid.clone(), files, trace_self: false };
-    Ok(Resolved { options, asked: Asked { words, shown } })
 }
 
 fn ops(apis: &[ApiName]) -> u32 {

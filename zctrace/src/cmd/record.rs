@@ -30,6 +30,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     if let Some(command) = &command {
         use zctrace_common::config::flag;
         resolved.options.config.flags |= flag::BY_PID | flag::FOLLOW;
+        filters::leave_out_kernel(&mut resolved.options.config, &args.filters);
         resolved.options.pids.push(command.id());
         resolved
             .asked

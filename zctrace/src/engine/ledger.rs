@@ -19,12 +19,37 @@ use crate::model::{Copied, Fact, Reason, ReleasedBy, Transfer, TransferId};
 /// up in between. What is freed later than that is another matter, nanoseconds.
 pub(super) const SAME_FREE_NS: u64 = 1_000_000;
 
+/// The same where it is certain that nobody else was at it in between: the time that a task may be held up.
+const HELD_UP_NS: u64 = 100_000_000;
+
+/// Who runs where: a CPU, and the task that it runs or has interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Context {
+    pub(super) cpu: u32,
+    pub(super) task: u64,
+}
+
+impl Context {
+    /// A task may have moved to another CPU; the idle one is many.
+    fn is_same(self, other: Self) -> bool {
+        self.task == other.task && (self.task != 0 || self.cpu == other.cpu)
+    }
+}
+
 /// What a notification says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
     pub(super) at: u64,
+    pub(super) by: Context,
     /// Whether the kernel copied, if it says so.
     pub(super) copied: Option<bool>,
+}
+
+impl Told {
+    /// Whether what this context freed then was the packet that it had told of.
+    pub(super) fn is_free(&self, at: u64, by: Context) -> bool {
+        self.by.is_same(by) && at.saturating_sub(self.at) < HELD_UP_NS
+    }
 }
 
 /// The end of one hold.

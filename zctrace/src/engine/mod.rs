@@ -33,7 +33,7 @@ use zctrace_common::user::{Loss, loss};
 
 use self::changes::Changes;
 use self::dgram::Dgram;
-use self::ledger::{Close, Drain, Ledger};
+use self::ledger::{Close, Context, Drain, Ledger};
 use self::names::Names;
 use self::notices::Notices;
 use self::pipe::{PipeState, Position};
@@ -87,6 +87,10 @@ const MPTCP: u16 = 262;
 /// The number that the kernel half gives to what this frame introduces.
 fn id_of(h: &Header) -> u64 {
     u64::from(h.cpu) << 48 | h.seq
+}
+
+fn context(h: &Header) -> Context {
+    Context { cpu: h.cpu, task: h.task }
 }
 
 fn id_of_transfer(id: TransferId) -> u64 {
@@ -188,12 +192,12 @@ impl Engine {
             Event::OpEnter(e) => self.op_enter(header, e),
             Event::OpExit(e) => self.op_exit(header, e),
             Event::OpAt(x) => self.op_at(at, x),
-            Event::Notify(n) => self.notify(at, n),
+            Event::Notify(n) => self.notify(header, n),
             Event::Sock(s) => self.sock(at, s),
             Event::SockEnd(e) => self.sock_end(at, e),
             Event::Head(h) => self.head(at, h),
             Event::HeadLen(h) => self.head_len(h),
-            Event::HeadFree(f) => self.head_free(at, f),
+            Event::HeadFree(f) => self.head_free(header, f),
             Event::Ack(a) => {
                 if let Some(SockState { kind: Kind::Stream(s), .. }) = self.socks.get_mut(&a.sock) {
                     s.ack(a.una, at, &mut self.ledger);
@@ -403,7 +407,8 @@ impl Engine {
         }
     }
 
-    fn head_free(&mut self, at: u64, f: &HeadFree) {
+    fn head_free(&mut self, header: &Header, f: &HeadFree) {
+        let at = header.ts;
         let Some(head) = self.heads.remove(&f.head) else {
             self.stats.orphans += 1;
             return;
@@ -447,7 +452,7 @@ impl Engine {
                     f.head,
                     head.start,
                     head.end,
-                    Freed { at, by, reason, moved, copies },
+                    Freed { at, by, reason, moved, copies, context: context(header) },
                     &mut self.ledger,
                 );
             }

@@ -449,16 +449,17 @@ impl Engine {
     fn tell(&mut self, sock: u64, id: TransferId, told: Told) {
         match self.socks.get_mut(&sock).map(|s| &mut s.kind) {
             Some(Kind::Dgram(d)) => d.told(id, told, &self.heads, &mut self.ledger),
-            Some(Kind::Stream(s)) => s.told(id, told.at),
+            Some(Kind::Stream(s)) => s.told(id, told),
             None => {}
         }
         self.ledger.told(id, Some(told));
     }
 
     /// A notification.
-    pub(super) fn notify(&mut self, at: u64, n: &Notify) {
+    pub(super) fn notify(&mut self, header: &Header, n: &Notify) {
         let claims = n.flags & notify_flag::CLAIMS != 0;
-        let told = Told { at, copied: claims.then_some(n.flags & notify_flag::COPIED != 0) };
+        let by = super::context(header);
+        let told = Told { at: header.ts, by, copied: claims.then_some(n.flags & notify_flag::COPIED != 0) };
         if n.call == 0 {
             let Some(sock) = self.socks.get_mut(&n.sock) else {
                 self.stats.orphans += 1;

@@ -134,7 +134,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "notify-early",
         help: "The application was told that its memory is free (a notification on the error queue, or a completion \
-               with IORING_CQE_F_NOTIF), and more than a millisecond later a packet still held it. What the \
+               with IORING_CQE_F_NOTIF), and more than a millisecond later (100 where the \
+               same task was held up in between) a packet still held it. What the \
                application writes there after the notification may still be sent: a bug of the kernel or of a \
                driver. Note the kernel's version and the device.",
         verdict: None,

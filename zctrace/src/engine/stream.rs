@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use zctrace_common::kernel::{PRINT_PAGES, Print, when};
 
 use super::dgram::{MEMORY, cut};
-use super::ledger::{Close, Ledger};
+use super::ledger::{Close, Context, Ledger, Told};
 use super::prints::{self, Piece};
 use super::seq::Unwrap;
 use super::witness::Clue;
@@ -25,7 +25,7 @@ struct Hold {
     in_call: bool,
     last_free: Option<Close>,
     /// The application was told that its memory is free.
-    told: Option<u64>,
+    told: Option<Told>,
 }
 
 /// What a freed head says about how it ended.
@@ -37,6 +37,7 @@ pub(super) struct Freed {
     pub(super) moved: bool,
     /// Of memory, it had only copies by then, and what it once had was free when the application was told.
     pub(super) copies: bool,
+    pub(super) context: Context,
 }
 
 /// Where bytes of a transfer are in a stream.
@@ -507,10 +508,10 @@ impl Stream {
     }
 
     /// It is told.
-    pub(super) fn told(&mut self, id: TransferId, at: u64) {
+    pub(super) fn told(&mut self, id: TransferId, told: Told) {
         let start = self.awaiting.remove(&id);
         if let Some(hold) = start.and_then(|start| self.holds.get_mut(&(start, id))) {
-            hold.told = Some(at);
+            hold.told = Some(told);
         }
     }
 
@@ -533,7 +534,8 @@ impl Stream {
         for key in self.overlapping(start, end) {
             let mut close = close;
             if let Some(hold) = self.holds.get_mut(&key) {
-                close.at = hold.told.filter(|_| freed.copies).unwrap_or(close.at);
+                let told = hold.told.filter(|t| freed.copies || t.is_free(freed.at, freed.context));
+                close.at = told.map_or(close.at, |told| told.at);
                 hold.last_free = hold.last_free.max(Some(close));
             }
             if let Some(reason) = reason {
