@@ -118,9 +118,6 @@ pub mod op_more {
     pub const NOT_ASKED: u8 = 4;
     /// A buffer that was registered with the ring.
     pub const REGISTERED: u8 = 8;
-    /// kTLS in software, and the call ends the record: the bytes are encrypted into other pages when it
-    /// returns (`tls_sw_sendmsg()`).
-    pub const TLS: u8 = 16;
 }
 
 /// Bits of [`OpEnter::flags`].
@@ -202,15 +199,7 @@ pub struct OpEnter {
     pub more: u8,
 }
 
-/// Values of [`OpAt::what`].
-pub mod op_at {
-    /// A queued request starts.
-    pub const START: u32 = 0;
-    /// The next request on the same socket is submitted: this one has most likely written by now.
-    pub const MARK: u32 = 1;
-}
-
-/// Where the ends of a request of io_uring stand.
+/// A queued request of io_uring starts: where its ends stand.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct OpAt {
@@ -224,16 +213,16 @@ pub struct OpAt {
     pub src_off: u32,
     /// As in [`OpEnter`].
     pub src_head: u32,
-    /// `op_at::*`
-    pub what: u32,
-    /// 0.
-    pub pad: u32,
 }
 
 /// Bits of [`OpExit::flags`].
 pub mod op_exit {
     /// A notification follows (`IORING_CQE_F_MORE`).
     pub const NOTIFIES: u32 = 1;
+    /// Its completion was not seen: its memory is another request's by now.
+    pub const UNSEEN: u32 = 2;
+    /// It did not go to the socket or pipe that it named when it was submitted.
+    pub const ELSEWHERE: u32 = 4;
 }
 
 /// The system call of the same task (`Header::task`), or the request, returned.
@@ -336,9 +325,12 @@ pub struct Sock {
     pub name_is_peer: u32,
     /// 1: the kernel's own, and what its packets hold of files is stated in [`Extent`]s.
     pub kernel: u32,
-    /// 0.
-    pub pad: u32,
+    /// TCP: `sk->sk_state` at this moment.
+    pub state: u32,
 }
+
+/// TCP_CLOSE, as [`Sock::state`]: it has no sequence numbers yet.
+pub const TCP_CLOSE: u32 = 7;
 
 /// Values of [`SockEnd::why`].
 pub mod sock_end {

@@ -33,8 +33,6 @@ macro_rules! layout {
             pub sk_kern: u32,
             /// Which bit of that byte it is
             pub sk_kern_bit: u32,
-            /// `NETIF_F_HW_TLS_TX_BIT`: the device encrypts; [`MISSING`] where no device can
-            pub hw_tls_bit: u32,
             /// This architecture's `O_DIRECT`.
             pub o_direct: u32,
             /// Offsets of the six arguments in `struct pt_regs`.
@@ -251,6 +249,8 @@ layout! {
     vma_file = "vm_area_struct"."vm_file", optional;
     /// `vma->vm_flags`
     vma_flags = "vm_area_struct"."vm_flags", optional;
+    /// `vma->vm_end`
+    vma_end = "vm_area_struct"."vm_end", optional;
     /// `vma->vm_start`
     vma_start = "vm_area_struct"."vm_start", optional;
     /// `vma->vm_pgoff`
@@ -327,8 +327,6 @@ layout! {
     tcp_ooo_last = "tcp_sock"."ooo_last_skb";
     /// `icsk->icsk_ulp_ops`
     icsk_ulp = "inet_connection_sock"."icsk_ulp_ops", optional;
-    /// `icsk->icsk_ulp_ops->name`
-    ulp_name = "tcp_ulp_ops"."name", optional;
     /// `unix_sk(sk)->addr`
     unix_addr = "unix_sock"."addr", optional;
     /// `unix_sk(sk)->peer`

@@ -8,10 +8,9 @@ use aya_ebpf::helpers::{
 use zctrace_common::{
     counter::{self, gate},
     kernel::{
-        OpAt, OpEnter, OpExit, Pipe, end, family, full_map, kind, memory, op, op_at, op_flag, op_more,
-        pipe_why, proto,
+        OpAt, OpEnter, OpExit, Pipe, end, family, full_map, kind, memory, op, op_flag, op_more, pipe_why,
+        proto,
     },
-    layout::MISSING,
 };
 
 use crate::{
@@ -48,8 +47,8 @@ pub struct Call {
     pub more: u8,
     /// 1: it will not wait.
     pub nonblock: u8,
-    /// 1: more is to follow (SPLICE_F_MORE).
-    pub open_end: u8,
+    /// 1: nobody wants to hear of its completion, unless it fails (IOSQE_CQE_SKIP_SUCCESS).
+    pub skips: u8,
     /// What is found out on the way.
     pub src_end: End,
     pub dst_end: End,
@@ -112,7 +111,7 @@ pub extern "C" fn zct_fn_lend(of: u32) -> u64 {
         if call.opens == 0 {
             return 0;
         }
-        let at = area(call.pos);
+        let at = area(call.pos, if call.segments == 1 { call.count } else { 0 });
         let ptr = if at.file == 0 { 0 } else { kread::get(at.file, off!(file_inode)) };
         call.src_end = End { kind: end::MEMORY, file: at.file, ptr };
         call.area = at;
@@ -202,10 +201,7 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
         };
         to = sock.id;
         if is_tcp(dst.ptr) {
-            let (state, tls) = sock_state(dst.ptr);
-            flags |= state;
-            // A record that stays open keeps pages.
-            more |= if call.open_end == 0 { tls } else { 0 };
+            flags |= sock_state(dst.ptr);
             dst_pos = kread::get(dst.ptr, off!(tcp_write_seq));
         }
         if memory {
@@ -233,6 +229,7 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
         dst_kind: dst.kind,
         opens: u8::from(opens || src_pipe.is_some()),
         queued: u8::from(more & op_more::QUEUED != 0),
+        skips: u64::from(call.skips),
         dst_pos,
         mapping: if opens && src.file != 0 { kread::get(src.file, off!(file_mapping)) } else { 0 },
         off: src_pos,
@@ -248,7 +245,7 @@ pub extern "C" fn zct_fn_submit(of: u32) -> u64 {
     };
     if memory || from_pipe {
         if dst.kind == end::SOCK {
-            zct_fn_sends(dst.ptr, ent.src_kind, ent.id, ent.dst_pos);
+            sends_memory(dst.ptr);
         } else if let Some(pipe) = dst_pipe {
             unsafe { (*pipe).memory = 1 };
         }
@@ -323,7 +320,10 @@ fn keep(call: &Call, ent: &OpEnt, to: u64) -> bool {
             emit::gate_add(gate::URING, 1);
         }
         if call.notif != 0 {
-            let _ = NOTIFS.insert(&call.notif, &NotifEnt { call: ent.id, sock: to }, 0);
+            if NOTIFS.insert(&call.notif, &NotifEnt { call: ent.id, sock: to }, 0).is_err() {
+                emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, to);
+                return false;
+            }
         }
         REQUESTS.insert(&call.req, ent, 0)
     };
@@ -334,27 +334,14 @@ fn keep(call: &Call, ent: &OpEnt, to: u64) -> bool {
 }
 
 /// The socket sends memory: its notifications matter from now on, and so does what its frags are.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn zct_fn_sends(sk: u64, src_kind: u8, id: u64, dst_pos: u32) -> u64 {
+#[inline(always)]
+fn sends_memory(sk: u64) {
     if !emit::gate(gate::MEMORY) {
         emit::gate_add(gate::MEMORY, 1);
     }
-    let Some(sock) = SOCKS.get_ptr_mut(&sk) else {
-        return 0;
-    };
-    let before = unsafe { (*sock).request };
-    unsafe { (*sock).memory = 1 };
-    if src_kind != end::MEMORY {
-        return 0;
+    if let Some(sock) = SOCKS.get_ptr_mut(&sk) {
+        unsafe { (*sock).memory = 1 };
     }
-    unsafe { (*sock).request = id };
-    // Of a batch, each request has written before the next is submitted, and all end together.
-    if id != 0 && before != 0 {
-        let mark = OpAt { call: before, dst_pos: u64::from(dst_pos), what: op_at::MARK, ..OpAt::default() };
-        emit::emit(kind::OP_AT, mark);
-    }
-    0
 }
 
 #[inline(always)]
@@ -363,24 +350,17 @@ fn is_tcp(sk: u64) -> bool {
         && kread::get::<u16>(sk, off!(sk_family)) != family::UNIX
 }
 
-/// Properties of a destination TCP socket: `op_flag::*`, and `op_more::*`.
+/// Properties of a destination TCP socket.
 #[inline(always)]
-fn sock_state(sk: u64) -> (u8, u8) {
-    let (mut flags, mut more) = (0, 0);
-    let caps: u64 = kread::get(sk, off!(sk_route_caps));
-    if caps & NETIF_F_SG == 0 {
+fn sock_state(sk: u64) -> u8 {
+    let mut flags = 0;
+    if kread::get::<u64>(sk, off!(sk_route_caps)) & NETIF_F_SG == 0 {
         flags |= op_flag::NO_SG;
     }
-    let ulp: u64 = kread::opt(sk, off!(icsk_ulp)).unwrap_or_default();
-    if ulp != 0 {
+    if kread::opt::<u64>(sk, off!(icsk_ulp)).unwrap_or_default() != 0 {
         flags |= op_flag::ULP;
-        let name: [u8; 4] = kread::opt(ulp, off!(ulp_name)).unwrap_or_default();
-        let by_device = off!(hw_tls_bit) != MISSING && caps >> (off!(hw_tls_bit) & 63) & 1 != 0;
-        if u32::from_le_bytes(name) == u32::from_le_bytes(*b"tls\0") && !by_device {
-            more |= op_more::TLS;
-        }
     }
-    (flags, more)
+    flags
 }
 
 /// TCP: `write_seq` of a tracked socket. Pipe: its head.
@@ -411,7 +391,6 @@ pub fn start(ent: &mut OpEnt) {
         let pos = kread::pipe_pos(ent.src);
         (body.src_pos, body.src_off, body.src_head) = (u64::from(pos.tail), pos.off, pos.head);
     }
-    body.what = op_at::START;
     emit::emit(kind::OP_AT, body);
 }
 
@@ -433,11 +412,6 @@ pub fn leave(ent: &OpEnt, ret: i64, flags: u32) {
     if ent.dst_kind == end::SOCK && ent.dst != 0 {
         if ent.src_kind == end::MEMORY {
             body.zckey = kread::get(ent.dst, off!(sk_zckey));
-            if let Some(sock) = SOCKS.get_ptr_mut(&ent.dst)
-                && unsafe { (*sock).request } == ent.id
-            {
-                unsafe { (*sock).request = 0 };
-            }
         }
     } else if ent.dst_kind == end::PIPE && ent.dst != 0 {
         let pos = kread::pipe_pos(ent.dst);

@@ -175,8 +175,6 @@ pub struct SockEnt {
     pub proto: u16,
     /// TCP: the newest acknowledgement stated.
     pub acked: u32,
-    /// The last request that sends memory here, while it runs.
-    pub request: u64,
     /// 1: memory is sent here.
     pub memory: u32,
     /// 1: the kernel's own.
@@ -263,4 +261,6 @@ pub struct OpEnt {
     pub count: u64,
     /// Of memory that is no file's, where it is; 0: none, or in several buffers.
     pub addr: u64,
+    /// 1: a request that has no completion, unless it fails.
+    pub skips: u64,
 }

@@ -15,16 +15,16 @@ pub struct Area {
     pub addr: u64,
     /// `struct file *` of a shared mapping of a file, else 0.
     pub file: u64,
-    /// Where in it the address is.
+    /// Where in it the address is; while it is looked for, how many bytes.
     pub off: u64,
     /// `memory::*`
     pub kind: u64,
 }
 
-/// The mapping of the current process at `addr`.
+/// The mapping of the current process that has `len` bytes from `addr` on.
 #[inline(always)]
-pub fn area(addr: u64) -> Area {
-    let mut area = Area { addr, file: 0, off: 0, kind: u64::from(memory::UNKNOWN) };
+pub fn area(addr: u64, len: u64) -> Area {
+    let mut area = Area { addr, file: 0, off: len, kind: u64::from(memory::UNKNOWN) };
     if off!(vma_flags) != MISSING {
         unsafe {
             let task = bpf_get_current_task_btf();
@@ -36,6 +36,12 @@ pub fn area(addr: u64) -> Area {
 
 extern "C" fn look(_task: u64, vma: u64, area: *mut Area) -> u64 {
     let a = unsafe { &mut *area };
+    let len = a.off;
+    a.off = 0;
+    // The rest is in the next mapping, which may be anything.
+    if a.addr.wrapping_add(len) > kread::get::<u64>(vma, off!(vma_end)) {
+        return 0;
+    }
     let flags: u64 = kread::get(vma, off!(vma_flags));
     let file: u64 = kread::get(vma, off!(vma_file));
     let shared = file != 0 && flags & VM_MAYSHARE != 0;

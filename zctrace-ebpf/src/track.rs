@@ -29,7 +29,7 @@ pub extern "C" fn zct_fn_sock(sk: u64, kernel: u32) -> u64 {
     let proto = if family == family::UNIX { 0 } else { proto };
     let acked: u32 = if proto == proto::TCP { kread::get(sk, off!(tcp_snd_una)) } else { 0 };
     let id = stamp.id();
-    let ent = SockEnt { id, family, proto, acked, request: 0, memory: 0, kernel };
+    let ent = SockEnt { id, family, proto, acked, memory: 0, kernel };
     if SOCKS.insert(&sk, &ent, 0).is_err() {
         emit::full(stamp, counter::SOCKS_FULL, full_map::SOCKS, 0);
         return 0;
@@ -54,7 +54,7 @@ pub extern "C" fn zct_fn_sock(sk: u64, kernel: u32) -> u64 {
         (*body).name_len = 0;
         (*body).name_is_peer = 0;
         (*body).kernel = kernel;
-        (*body).pad = 0;
+        (*body).state = u32::from(kread::get::<u8>(sk, off!(sk_state)));
         // Word by word: as a whole it would become a loop over bytes.
         let from = (&raw mut (*body).laddr).cast::<u64>();
         for i in 0..(core::mem::offset_of!(Sock, kernel) - core::mem::offset_of!(Sock, laddr)) / 8 {

@@ -172,7 +172,7 @@ pub enum ApiName {
     /// `IORING_OP_SENDMSG_ZC`
     #[value(name = "io_uring_sendmsg_zc")]
     IoUringSendmsgZc,
-    /// The kernel itself: nfsd, a network block device, a network file system
+    /// The kernel itself: a network block device, a network file system
     Kernel,
 }
 

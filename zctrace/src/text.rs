@@ -83,7 +83,6 @@ pub fn copied(by: Copied) -> (&'static str, &'static str) {
         Copied::NoScatterGather => ("no-scatter-gather", "the route's device has no scatter-gather"),
         Copied::NotAsked => ("no-so-zerocopy", "the socket has no SO_ZEROCOPY, so MSG_ZEROCOPY was ignored"),
         Copied::Mptcp => ("mptcp", "MPTCP copies"),
-        Copied::Tls => ("ktls", "kTLS encrypts into other pages"),
         Copied::Loopback => ("loopback", "a receiver on this machine gets a copy"),
         Copied::Notified => ("notified", "the notification says so"),
     }
@@ -269,6 +268,13 @@ pub fn reason(reason: Reason) -> (&'static str, &'static str) {
         Reason::SubmitUnseen => (
             "submit-unseen",
             "sent by the kernel itself: what changed between its submit and the first transmit is not known",
+        ),
+        Reason::SendsAtOnce => {
+            ("sends-at-once", "several sends at once on one socket: whose packet is whose is not known")
+        }
+        Reason::NotConnected => (
+            "not-connected",
+            "the socket was not connected when it was first seen: its sequence numbers are not known",
         ),
         Reason::MemoryUnwatched => ("memory-unwatched", "memory of a process: a store to it makes no event"),
         Reason::MemoryScattered => {

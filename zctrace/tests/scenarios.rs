@@ -21,9 +21,9 @@ use zctrace::order::Order;
 use zctrace::text;
 use zctrace_common::kernel::{
     self, Ack, ChangeEnter, ChangeExit, Dirtied, Extent, Head, HeadFree, HeadLen, MapFull, Mapped, Notify,
-    OpAt, OpEnter, OpExit, Pipe, Print, Removed, Retransmit, RxRead, Sock, SockEnd, change, change_flag, end,
-    exit_flag, free_flag, full_map, head_flag, kind, memory, notify_flag, op, op_at, op_exit, op_flag,
-    op_more, pipe_why, sock_end, watch, when,
+    OpAt, OpEnter, OpExit, Pipe, Print, Removed, Retransmit, RxRead, Sock, SockEnd, TCP_CLOSE, change,
+    change_flag, end, exit_flag, free_flag, full_map, head_flag, kind, memory, notify_flag, op, op_exit,
+    op_flag, op_more, pipe_why, sock_end, watch, when,
 };
 use zctrace_common::user::{self, Checkpoint, Loss, Running, RunningChange, Start, Stop, loss};
 
@@ -125,15 +125,13 @@ impl Scenario {
             }
             "enter" => self.enter(at, &line),
             "exit" => self.exit(at, &line),
-            "start_request" | "mark" => {
+            "start_request" => {
                 let body = OpAt {
                     call: self.requests[line.words[2]],
                     src_pos: line.number("tail"),
                     dst_pos: line.number("seq") + line.number("head"),
                     src_off: line.low("toff"),
                     src_head: line.low("shead"),
-                    what: if verb == "mark" { op_at::MARK } else { op_at::START },
-                    pad: 0,
                 };
                 self.say(kind::OP_AT, at, 0, &body);
             }
@@ -155,7 +153,8 @@ impl Scenario {
                 );
                 let sock = self.id(line.words[2]);
                 let kernel = line.flags(&[("kernel", 1)]);
-                let body = Sock { sock, family, proto, snd_una: line.low("una"), kernel, ..Sock::zeroed() };
+                let (snd_una, state) = (line.low("una"), line.flags(&[("unconnected", TCP_CLOSE)]));
+                let body = Sock { sock, family, proto, snd_una, kernel, state, ..Sock::zeroed() };
                 self.say(kind::SOCK, at, 0, &body);
             }
             "end" => {
@@ -484,7 +483,7 @@ impl Scenario {
             src_head,
             call: line.keys.get("r").map_or(0, |name| self.requests[*name]),
             zckey: line.low("zckey"),
-            flags: line.flags(&[("notifies", op_exit::NOTIFIES)]),
+            flags: line.flags(&[("notifies", op_exit::NOTIFIES), ("unseen", op_exit::UNSEEN)]),
         };
         self.say(kind::OP_EXIT, at, task, &body);
     }

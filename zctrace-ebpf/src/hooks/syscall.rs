@@ -21,7 +21,6 @@ use crate::{
 };
 
 const SPLICE_F_NONBLOCK: u64 = 2;
-const SPLICE_F_MORE: u64 = 4;
 const F_SETPIPE_SZ: u64 = 1031;
 
 /// A system call's arguments.
@@ -110,7 +109,6 @@ fn lend(class: u8, regs: &Regs) -> u64 {
             call.pos = position(call.src, regs.arg(1));
             call.count = regs.arg(4);
             call.nonblock = u8::from(regs.arg(5) & SPLICE_F_NONBLOCK != 0);
-            call.open_end = u8::from(regs.arg(5) & SPLICE_F_MORE != 0);
         }
         call::TEE => {
             call.op = op::TEE;

@@ -119,21 +119,16 @@ fn numbered(req: u64, fd: u64, fixed: bool) -> u64 {
 #[inline(never)]
 fn lend(req: u64, op: u8) -> u64 {
     const SPLICE_F_NONBLOCK: u32 = 2;
-    const SPLICE_F_MORE: u32 = 4;
     const SPLICE_F_FD_IN_FIXED: u32 = 1 << 31;
     const FIXED_BUF: u16 = 4;
-    if let Some(old) = unsafe { REQUESTS.get(&req) } {
-        // It ended without a completion, which nobody wanted to hear of if it did all that it was to.
-        let old = *old;
-        let _ = REQUESTS.remove(&req);
-        lend::leave(&old, old.count as i64, 0);
-    }
     let ctx: u64 = kread::get(req, off!(uring_ctx));
     let behind = kread::opt::<u64>(ctx, off!(uring_chain)).unwrap_or_default() != 0;
     let Some(call) = lend::room(lend::REQUEST) else {
         return 0;
     };
     *call = Call { req, dst: file_of(req), op: op::URING_SPLICE, more: op_more::REQUEST, ..Call::default() };
+    const REQ_F_CQE_SKIP: u32 = 1 << 6;
+    call.skips = u8::from(kread::get::<u32>(req, off!(uring_flags)) & REQ_F_CQE_SKIP != 0);
     if op == opcode::SPLICE {
         let flags: u32 = kread::get(req, off!(uring_splice_flags));
         let fd: u32 = kread::get(req, off!(uring_splice_fd));
@@ -144,7 +139,6 @@ fn lend(req: u64, op: u8) -> u64 {
         }
         call.count = kread::get(req, off!(uring_splice_len));
         call.nonblock = u8::from(flags & SPLICE_F_NONBLOCK != 0);
-        call.open_end = u8::from(flags & SPLICE_F_MORE != 0);
         // It always runs in a worker.
         call.more |= op_more::QUEUED;
     } else {
@@ -166,6 +160,19 @@ fn lend(req: u64, op: u8) -> u64 {
         }
     }
     1
+}
+
+/// This memory is another request's by now, so what had it is over. Where nobody wanted to hear of its
+/// completion it did all that it was to; else its completion was not seen.
+#[inline(never)]
+fn reused(req: u64) -> u64 {
+    if let Some(old) = unsafe { REQUESTS.get(&req) } {
+        let old = *old;
+        let _ = REQUESTS.remove(&req);
+        lend::leave(&old, old.count as i64, if old.skips != 0 { 0 } else { op_exit::UNSEEN });
+    }
+    let _ = NOTIFS.remove(&req);
+    0
 }
 
 /// A request starts to run: what its ends stand at now is where it begins.
@@ -195,7 +202,13 @@ fn lent(req: u64) -> u64 {
     if let Some(ent) = unsafe { REQUESTS.get(&req) } {
         let ent = *ent;
         let _ = REQUESTS.remove(&req);
-        lend::leave(&ent, i64::from(res as i32), if flags & CQE_F_MORE != 0 { op_exit::NOTIFIES } else { 0 });
+        let mut how = if flags & CQE_F_MORE != 0 { op_exit::NOTIFIES } else { 0 };
+        // A registered file may be another by the time that a request starts.
+        let file: u64 = kread::get(req, off!(uring_file));
+        if ent.dst != 0 && file != 0 && kread::end_of(file).ptr != ent.dst {
+            how |= op_exit::ELSEWHERE;
+        }
+        lend::leave(&ent, i64::from(res as i32), how);
     } else if let Some(ent) = unsafe { NOTIFS.get(&req) } {
         let ent = *ent;
         let _ = NOTIFS.remove(&req);
@@ -217,6 +230,9 @@ fn lent(req: u64) -> u64 {
 pub fn zct_uring_submit(ctx: RawTracePointContext) -> i32 {
     let req: u64 = ctx.arg(0);
     let op: u8 = kread::get(req, off!(uring_opcode));
+    if emit::gate(gate::URING) {
+        reused(req);
+    }
     submitted(req, op);
     if lends(op) && lend(req, op) != 0 {
         lend::enter(lend::REQUEST);

@@ -53,7 +53,6 @@ pub fn resolve(btf: &Btf) -> Result<Resolved, LayoutError> {
     layout.sock_zerocopy =
         btf.enumerator("SOCK_ZEROCOPY").ok_or_else(|| LayoutError("enum sock_flags SOCK_ZEROCOPY".into()))?;
     (layout.sk_kern, layout.sk_kern_bit) = btf.bit("sock", "sk_kern_sock").unwrap_or((MISSING, 0));
-    layout.hw_tls_bit = btf.enumerator("NETIF_F_HW_TLS_TX_BIT").unwrap_or(MISSING);
     registers(btf, &mut layout)?;
     Ok(Resolved { layout, missing })
 }

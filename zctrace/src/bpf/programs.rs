@@ -106,8 +106,8 @@ programs! {
     "zct_net_dev_queue" "net" "net_dev_queue" Learns true "first transmit; which skb heads hold lent pages" / "nothing can be traced";
     "zct_dirty" "writeback" "writeback_dirty_folio" Watches false "stores through mappings that make a clean page dirty" / "a store through a mapping may be unattributed";
     "zct_removed" "filemap" "mm_filemap_delete_from_page_cache" Watches false "pages that leave the page cache while lent" / "stale data that goes out is not called out";
-    "zct_uring_complete" "io_uring" "io_uring_complete" Watches false "writes through io_uring" / "a write through io_uring may be missed";
-    "zct_uring_submit" "io_uring" "io_uring_submit_req" Watches false "when a write through io_uring begins" / "a write through io_uring may be missed";
+    "zct_uring_complete" "io_uring" "io_uring_complete" Watches false "what io_uring lent, wrote and notified" / "what io_uring lends and writes may be missed";
+    "zct_uring_submit" "io_uring" "io_uring_submit_req" Watches false "when io_uring begins to lend or write" / "what io_uring lends and writes may be missed";
     "zct_uring_async" "io_uring" "io_uring_queue_async_work" Adds false "when a splice through io_uring starts" / "a splice through io_uring is unknown";
     "zct_sk_error" "sock" "inet_sk_error_report" Adds false "notifications of MSG_ZEROCOPY" / "no notification times";
     "zct_fork" "sched" "sched_process_fork" Adds false "--follow" / "children are not followed";

@@ -136,9 +136,9 @@ fn text(report: &Report) -> String {
     }
     let _ = writeln!(
         out,
-        "\nNot traced in this version: sends by the kernel itself (nfsd), and sendmmsg with MSG_ZEROCOPY. Stores\n\
-         through a writable shared mapping that make no event are seen with --fingerprint only, and stores to\n\
-         other memory not at all: without evidence the verdict is `unknown`."
+        "\nNot traced in this version: sendmmsg with MSG_ZEROCOPY, and servers of the kernel on sockets of a program\n\
+         (nfsd). Stores that make no event (through a writable shared mapping, or to memory that is lent) are seen\n\
+         with --fingerprint only; without it the verdict is `unknown`."
     );
     out
 }

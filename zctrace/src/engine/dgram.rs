@@ -25,6 +25,8 @@ struct Hold {
     /// The call that made it: holds of one call are in the order of its bytes.
     call: TransferId,
     file: File,
+    /// Of memory: its packets may show it as a file's.
+    wild: bool,
     /// The bytes it was made for.
     range: (u64, u64),
     /// Holds with the same number end together.
@@ -55,6 +57,8 @@ pub(super) struct Sent {
     pub(super) id: TransferId,
     pub(super) call: TransferId,
     pub(super) file: File,
+    /// Of memory: packets may show it as a file's.
+    pub(super) wild: bool,
     pub(super) range: (u64, u64),
 }
 
@@ -154,6 +158,7 @@ impl Dgram {
             id: s.id,
             call: s.call,
             file: s.file,
+            wild: s.wild,
             range: s.range,
             group: handle,
             unsent: vec![s.range],
@@ -255,9 +260,9 @@ impl Dgram {
         let Some(hold) = self.holds.get_mut(&handle) else {
             return false;
         };
-        // Which memory a packet holds it does not show; a private mapping holds pages of its file.
+        // Which memory a packet holds it does not show.
         let any = hold.file == MEMORY;
-        if hold.file != s.file && !any {
+        if hold.file != s.file && !(any && hold.wild) {
             return false;
         }
         // Packets show the bytes of a call in order: what lies further on is somebody else's.
@@ -386,10 +391,12 @@ impl Dgram {
             hold.unsent.clear();
             hold.awaits = false;
             hold.told = Some(told.at);
-            let by = if copied { ReleasedBy::Copied } else { ReleasedBy::TxComplete };
-            if copied || hold.last.is_none() {
-                hold.last = Some(Close { at: told.at, by });
-            }
+            // Segments of a packet are not followed one by one: nothing is free before it is told.
+            hold.last = if copied {
+                Some(Close { at: told.at, by: ReleasedBy::Copied })
+            } else {
+                hold.last.max(Some(Close { at: told.at, by: ReleasedBy::TxComplete }))
+            };
             self.waiting.remove(&(hold.file, handle));
             if orphaned && let Some(t) = ledger.get(id) {
                 t.copied.get_or_insert(Copied::Loopback);

@@ -257,6 +257,12 @@ impl Ledger {
         self.settle(id);
     }
 
+    /// What was to be told may have been lost: what waits for it is told nothing.
+    pub(super) fn wait_no_more(&mut self) {
+        let waiting: Vec<TransferId> = self.open.values().filter(|o| o.awaits).map(|o| o.t.id).collect();
+        waiting.into_iter().for_each(|id| self.told(id, None));
+    }
+
     /// Its bytes are somewhere in a range that others share.
     pub(super) fn is_wide(&mut self, id: TransferId) {
         if let Some(o) = self.find(id) {

@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 use zctrace_common::frame::{Header, USER_CPU};
 use zctrace_common::kernel::{
-    Head, HeadFree, HeadLen, Pipe, Print, Proc, Sock, SockEnd, family, free_flag, full_map, head_flag,
-    pipe_why, proc_what, proto, sock_end, when,
+    Head, HeadFree, HeadLen, Pipe, Print, Proc, Sock, SockEnd, TCP_CLOSE, family, free_flag, full_map,
+    head_flag, pipe_why, proc_what, proto, sock_end, when,
 };
 use zctrace_common::user::{Loss, loss};
 
@@ -66,10 +66,10 @@ struct SockState {
     kernel: bool,
     /// What the kernel sent up to here is in transfers.
     said: u64,
+    /// It was not connected when it became known: what its sequence numbers count from is not known.
+    early: bool,
     /// What its error queue will tell.
     notices: Notices,
-    /// Requests of io_uring whose notification is to come.
-    requests: BTreeMap<u64, TransferId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,8 +93,8 @@ fn context(h: &Header) -> Context {
     Context { cpu: h.cpu, task: h.task }
 }
 
-fn id_of_transfer(id: TransferId) -> u64 {
-    u64::from(id.cpu) << 48 | id.seq
+fn transfer_of(id: u64) -> TransferId {
+    TransferId { cpu: (id >> 48) as u32, seq: id & ((1 << 48) - 1) }
 }
 
 /// What the engine could not use.
@@ -274,6 +274,7 @@ impl Engine {
             self.lossy_until = self.lossy_until.max(at);
             self.pipes.values_mut().for_each(|p| p.lossy = true);
             self.changes.lossy(l.from_ns);
+            self.ledger.wait_no_more();
         }
         if l.records == 0 {
             return;
@@ -311,7 +312,7 @@ impl Engine {
             kernel: s.kernel != 0,
             said: 0,
             notices: Notices::default(),
-            requests: BTreeMap::new(),
+            early: s.proto == proto::TCP && s.family != family::UNIX && s.state == TCP_CLOSE,
         };
         self.socks.insert(s.sock, state);
     }

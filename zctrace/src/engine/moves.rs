@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use zctrace_common::kernel::{OpExit, end, op};
+use zctrace_common::kernel::{OpExit, end, op, op_exit};
 
 use super::dgram::{File, MEMORY, Sent};
 use super::ledger::Drain;
-use super::ops::Call;
+use super::ops::{Call, wild};
 use super::pipe::{Position, Segment};
 use super::seq::low;
 use super::stream::Place;
@@ -42,10 +42,10 @@ impl Engine {
                 let to = Position { slot: pipe.slot(e.src_head), off: 0 };
                 for segment in pipe.between(from, to) {
                     if let Some(t) = self.ledger.get(segment.id) {
-                        let file = file_of(t);
+                        let (file, wild) = (file_of(t), wild(t.memory));
                         let range = (segment.start, segment.end);
-                        let handle =
-                            d.begin(Sent { id: segment.id, call: call.id, file, range }, &mut self.ledger);
+                        let sent = Sent { id: segment.id, call: call.id, file, wild, range };
+                        let handle = d.begin(sent, &mut self.ledger);
                         call.handles.push((handle, segment));
                     }
                 }
@@ -96,6 +96,9 @@ impl Engine {
             self.ledger.clue(s.id, Clue::Call(call.id));
             if call.late {
                 self.ledger.reason(s.id, Reason::ProbeMissing);
+            }
+            if x.flags & (op_exit::UNSEEN | op_exit::ELSEWHERE) != 0 {
+                self.ledger.reason(s.id, Reason::ReturnMissed);
             }
         }
         match e.dst_kind {
@@ -184,8 +187,8 @@ impl Engine {
                     if start < s.end
                         && let Some(t) = self.ledger.get(s.id)
                     {
-                        let file = file_of(t);
-                        let sent = Sent { id: s.id, call: call.id, file, range: (start, s.end) };
+                        let (file, wild) = (file_of(t), wild(t.memory));
+                        let sent = Sent { id: s.id, call: call.id, file, wild, range: (start, s.end) };
                         d.add(sent, at, &mut self.ledger);
                     }
                 }

@@ -17,6 +17,8 @@ pub(super) struct Notices {
     due: BTreeMap<u32, TransferId>,
     /// Calls that have not returned.
     running: u32,
+    /// More than one at once: a number may have been given, given back and given again.
+    crowded: bool,
     /// What was told meanwhile.
     recent: Vec<(u32, u32, Told)>,
 }
@@ -29,6 +31,12 @@ impl Notices {
     /// A call begins that may get a number.
     pub(super) fn begin(&mut self) {
         self.running += 1;
+        self.crowded |= self.running > 1;
+    }
+
+    /// Whether the call that is about to end ran alone.
+    pub(super) fn are_alone(&self) -> bool {
+        !self.crowded
     }
 
     /// It has returned with this number, or with none. Answers what was told of it already.
@@ -42,6 +50,7 @@ impl Notices {
         });
         self.running = self.running.saturating_sub(1);
         if self.running == 0 {
+            self.crowded = false;
             self.recent.clear();
         }
         told

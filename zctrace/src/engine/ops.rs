@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{
-    Notify, OpAt, OpEnter, OpExit, end, memory, notify_flag, op, op_at, op_exit, op_flag, op_more,
+    Notify, OpAt, OpEnter, OpExit, end, memory, notify_flag, op, op_exit, op_flag, op_more,
 };
 
 use super::dgram::Sent;
@@ -33,8 +33,6 @@ pub(super) struct Call {
     begun: bool,
     /// It began before that was known.
     pub(super) late: bool,
-    /// TCP: `write_seq` when the next request was submitted.
-    mark: Option<u32>,
     /// A request that was told of its memory before it returned.
     told: Option<Told>,
 }
@@ -49,7 +47,7 @@ impl Call {
     }
 
     pub(super) fn opaque(&self) -> bool {
-        self.enter.flags & op_flag::ULP != 0 && self.copied != Some(Copied::Tls)
+        self.enter.flags & op_flag::ULP != 0
     }
 
     fn is_memory(&self) -> bool {
@@ -64,9 +62,7 @@ fn copied(e: &OpEnter, proto: Option<u16>) -> Option<Copied> {
         () if has(op_flag::DIRECT) => Some(Copied::DirectIo),
         () if has(op_flag::COPY_READ) => Some(Copied::SpliceRead),
         () if e.more & op_more::NOT_ASKED != 0 => Some(Copied::NotAsked),
-        () if has(op_flag::NO_SG) => Some(Copied::NoScatterGather),
         () if proto == Some(super::MPTCP) => Some(Copied::Mptcp),
-        () if e.more & op_more::TLS != 0 => Some(Copied::Tls),
         () => None,
     }
 }
@@ -81,6 +77,11 @@ fn api(number: u8) -> Api {
         op::URING_SENDMSG_ZC => Api::IoUringSendmsgZc,
         _ => Api::Splice,
     }
+}
+
+/// Packets may show it as a file's: pages of a private mapping that nobody stored to, or nobody knows what.
+pub(super) fn wild(m: Option<Memory>) -> bool {
+    m.is_some_and(|m| !matches!(m.kind, MemoryKind::Anonymous | MemoryKind::SharedFile))
 }
 
 fn memory_of(e: &OpEnter) -> Option<Memory> {
@@ -116,7 +117,6 @@ impl Engine {
             copied: copied(e, sock.map(|s| s.name.proto)),
             begun: false,
             late: false,
-            mark: None,
             told: None,
         };
         if sock.is_some_and(|s| s.opaque) {
@@ -140,7 +140,8 @@ impl Engine {
     fn open(&mut self, header: &Header, call: &Call) {
         let (e, id) = (&call.enter, call.id);
         let t = self.transfer(header, call);
-        let unwatched = t.memory.is_some_and(|m| m.kind != MemoryKind::SharedFile);
+        // What is mapped at a registered buffer's address now need not be what was registered.
+        let unwatched = t.memory.is_some_and(|m| m.kind != MemoryKind::SharedFile || m.registered);
         let scattered = t.memory.is_some_and(|m| m.buffers > 1);
         self.changes.lent(&t);
         self.ledger.open(t, e.cgroup);
@@ -191,9 +192,7 @@ impl Engine {
             return;
         };
         self.ledger.touch(call.id);
-        if x.what == op_at::MARK {
-            call.mark.get_or_insert(low(x.dst_pos));
-        } else if !call.begun {
+        if !call.begun {
             call.enter.dst_pos = x.dst_pos;
             if call.enter.src_kind == end::PIPE {
                 let e = &mut call.enter;
@@ -219,6 +218,9 @@ impl Engine {
         };
         if sock.full {
             self.ledger.reason(id, Reason::MapFull);
+        }
+        if sock.early {
+            self.ledger.reason(id, Reason::NotConnected);
         }
         // Packets of a transfer that was not seen would be taken for this one's.
         if matches!(sock.kind, Kind::Dgram(_)) && sock.born <= self.lossy_until {
@@ -266,7 +268,9 @@ impl Engine {
             offset: e.src_pos,
             requested: e.count,
             socket,
-            copied: call.copied,
+            // Where the packets are copied on their way to the device; TCP keeps the pages all the same.
+            copied: call.copied.or((e.flags & op_flag::NO_SG != 0 && e.more & op_more::QUEUED == 0)
+                .then_some(Copied::NoScatterGather)),
             ..Transfer::opened(call.id, api(e.op), header.ts)
         }
     }
@@ -287,7 +291,9 @@ impl Engine {
             Kind::Dgram(d) => {
                 let (start, end) = (e.src_pos, e.src_pos.saturating_add(e.count));
                 d.call(Some(call.id), &mut self.ledger);
-                let sent = Sent { id: call.id, call: call.id, file: (e.dev, e.ino), range: (start, end) };
+                let wild = wild(memory_of(e));
+                let file = (e.dev, e.ino);
+                let sent = Sent { id: call.id, call: call.id, file, wild, range: (start, end) };
                 let handle = d.begin(sent, &mut self.ledger);
                 call.handles
                     .push((handle, Segment { id: call.id, start, end, slot: 0, slots: 0, sure: true }));
@@ -299,6 +305,11 @@ impl Engine {
     pub(super) fn exit_missed(&mut self, call: &Call) {
         if call.opens() {
             self.ledger.reason(call.id, Reason::ReturnMissed);
+            if call.is_memory()
+                && let Some(sock) = self.socks.get_mut(&call.enter.dst)
+            {
+                sock.notices.end(None, call.id);
+            }
         } else {
             // It moved something we do not know.
             self.ledger.doubt_all(Reason::ReturnMissed);
@@ -360,9 +371,8 @@ impl Engine {
         if call.late && moved > 0 {
             self.ledger.reason(id, Reason::ProbeMissing);
         }
-        // At the end of a file that is shorter than asked for, kernels before 6.5 leave the record open.
-        if call.copied == Some(Copied::Tls) && e.op == op::SENDFILE && moved < e.count {
-            self.ledger.reason(id, Reason::UpperLayer);
+        if x.flags & (op_exit::UNSEEN | op_exit::ELSEWHERE) != 0 {
+            self.ledger.reason(id, Reason::ReturnMissed);
         }
         // Somebody asked for it just then.
         if call.copied == Some(Copied::NotAsked) && x.zckey != e.zckey {
@@ -380,16 +390,15 @@ impl Engine {
         } else if e.dst_kind == end::SOCK {
             match self.socks.get_mut(&e.dst).map(|s| &mut s.kind) {
                 Some(Kind::Stream(s)) => {
-                    // Others may have written since, before it was said that this one had.
                     let whole = call.start + moved;
-                    let ends = [Some(low(x.dst_pos)), call.mark].map(|low| low.map(|low| s.seq(low)));
-                    if moved > 0 && ends.contains(&Some(whole)) {
+                    if moved > 0 && s.seq(low(x.dst_pos)) == whole {
                         let place =
                             Clue::Place { sock: e.dst, seq: low(e.dst_pos), len: moved, off: e.src_pos };
                         self.ledger.clue(id, place);
                         s.end(id, call.start, Some(whole), at, &mut self.ledger);
                     } else {
-                        // Never less than what the call says it wrote.
+                        // Others wrote too, as in a batch of requests, which all end together: take the hull, which
+                        // is late, never early. Never less than what the call says it wrote.
                         let end = (moved > 0).then(|| s.seq(low(x.dst_pos)).max(whole));
                         self.ledger.is_wide(id);
                         s.end(id, call.start, end, at, &mut self.ledger);
@@ -428,10 +437,15 @@ impl Engine {
         let sock = self.socks.get_mut(&e.dst)?;
         let request = e.more & op_more::REQUEST != 0;
         let notifies = request && x.flags & op_exit::NOTIFIES != 0 && moved > 0;
-        // More than one step: another call got one too, and which is whose is not known.
-        let own = !request && moved > 0 && x.zckey.wrapping_sub(e.zckey) == 1;
+        // Where calls ran at once, or more than one number was given, which is whose is not known.
+        let alone = sock.notices.are_alone();
+        let own = !request && moved > 0 && alone && x.zckey.wrapping_sub(e.zckey) == 1;
         let told = sock.notices.end(own.then_some(e.zckey), call.id).or(call.told.filter(|_| notifies));
         if !own && !notifies {
+            // Nor which packet is.
+            if moved > 0 && !call.copies() && matches!(sock.kind, Kind::Dgram(_)) {
+                self.ledger.reason(call.id, Reason::SendsAtOnce);
+            }
             return None;
         }
         match &mut sock.kind {
@@ -439,9 +453,6 @@ impl Engine {
             Kind::Stream(s) => s.awaits(call.id, call.start),
         }
         self.ledger.awaits(call.id);
-        if told.is_none() && notifies {
-            sock.requests.insert(super::id_of_transfer(call.id), call.id);
-        }
         told
     }
 
@@ -470,8 +481,9 @@ impl Engine {
             }
         } else if let Some(call) = self.requests.get_mut(&n.call) {
             call.told.get_or_insert(told);
-        } else if let Some(id) = self.socks.get_mut(&n.sock).and_then(|s| s.requests.remove(&n.call)) {
-            self.tell(n.sock, id, told);
+        } else {
+            // Its socket may be gone.
+            self.tell(n.sock, super::transfer_of(n.call), told);
         }
     }
 

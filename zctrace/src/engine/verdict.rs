@@ -33,6 +33,8 @@ fn doubts_release(reason: Reason) -> bool {
         | Reason::FragsMoved
         | Reason::PipeChanged
         | Reason::UpperLayer
+        | Reason::SendsAtOnce
+        | Reason::NotConnected
         | Reason::ProbeMissing
         | Reason::ReturnMissed => true,
     }

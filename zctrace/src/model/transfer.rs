@@ -56,14 +56,12 @@ pub enum Copied {
     DirectIo,
     /// The file's `splice_read` is `copy_splice_read()`.
     SpliceRead,
-    /// The route has no NETIF_F_SG: `tcp_sendmsg_locked()` copies.
+    /// The route has no NETIF_F_SG.
     NoScatterGather,
     /// MSG_ZEROCOPY without SO_ZEROCOPY: it is ignored.
     NotAsked,
     /// `mptcp_sendmsg()` copies.
     Mptcp,
-    /// kTLS in software encrypts into other pages.
-    Tls,
     /// The receiver is on this machine and gets a copy (`skb_orphan_frags_rx()`); what is not
     /// acknowledged is lent all the same.
     Loopback,
@@ -211,6 +209,10 @@ pub enum Reason {
     ReturnMissed,
     /// Stores to memory make no event.
     MemoryUnwatched,
+    /// Several sends at once on one socket cannot be told apart.
+    SendsAtOnce,
+    /// The socket was not connected when it was first seen.
+    NotConnected,
     /// Of several buffers, only what the first is a part of is known.
     MemoryScattered,
     /// The kernel sent it, and when it began to is not known: changes before the first transmit may count.

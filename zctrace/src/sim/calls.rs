@@ -138,7 +138,8 @@ impl World {
                 let tcp = &mut self.tcps[i];
                 tcp.writers += 1;
                 body.dst_pos = low(tcp.write_seq).into();
-                body.flags |= if tcp.copies { op_flag::NO_SG } else { 0 };
+                // Why it copies is all the same to the engine.
+                body.flags |= if tcp.copies { op_flag::COPY_READ } else { 0 };
                 body.flags |= if tcp.opaque { op_flag::ULP } else { 0 };
                 (copies, opaque) = (copies || tcp.copies, tcp.opaque);
             }

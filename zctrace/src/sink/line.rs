@@ -115,6 +115,7 @@ fn range(t: &Transfer) -> String {
     // A call that has not returned has not said how many.
     let exact = match t.moved() {
         Some(bytes) => text::span(t.file.as_ref(), t.offset, Some(bytes)),
+        None if t.file.is_none() => format!("{:#x}+?", t.offset),
         None => format!("{}+?", t.offset),
     };
     if t.file.is_none() || exact.len() <= RANGE {

@@ -6,8 +6,7 @@ use std::fmt::Write as _;
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{
     ChangeEnter, ChangeExit, Head, HeadFree, OpEnter, OpExit, Pipe, Print, change, change_flag, end,
-    exit_flag, free_flag, head_flag, notify_flag, op, op_at, op_flag, op_more, pipe_why, proc_what, sock_end,
-    when,
+    exit_flag, free_flag, head_flag, notify_flag, op, op_flag, op_more, pipe_why, proc_what, sock_end, when,
 };
 
 use crate::event::{Event, pages};
@@ -112,7 +111,7 @@ impl Words {
             Event::OpExit(x) if x.call != 0 => drop(self.requests.remove(&x.call)),
             Event::OpExit(_) => drop(self.calls.remove(&h.task)),
             Event::OpAt(x) => {
-                if let Some(e) = self.requests.get_mut(&x.call).filter(|_| x.what == op_at::START) {
+                if let Some(e) = self.requests.get_mut(&x.call) {
                     e.dst_pos = x.dst_pos;
                     if e.src_kind == end::PIPE {
                         e.src_pos = x.src_pos;
@@ -143,9 +142,6 @@ impl Words {
         match e {
             Event::OpEnter(e) => entered(h, e),
             Event::OpExit(x) => self.returned(h, x),
-            Event::OpAt(x) if x.what == op_at::MARK => {
-                format!("the next request on the socket is submitted: this one wrote up to seq {}", x.dst_pos)
-            }
             Event::OpAt(x) => match self.requests.get(&x.call) {
                 Some(e) => format!("{} starts{}", call(e.op), place(e, x.src_pos, x.dst_pos)),
                 None => "a request starts whose submission was not seen".into(),
@@ -380,18 +376,15 @@ fn entered(h: &Header, e: &OpEnter) -> String {
     for (flag, words) in [
         (op_flag::DIRECT, "the file is open with O_DIRECT: copied"),
         (op_flag::COPY_READ, "this file system copies"),
-        (op_flag::NO_SG, "the route cannot take pages: copied"),
+        (op_flag::NO_SG, "the route cannot take pages"),
         (op_flag::ULP, "an upper-layer protocol hides its pages"),
     ] {
-        if e.flags & flag != 0 && (flag != op_flag::ULP || e.more & op_more::TLS == 0) {
+        if e.flags & flag != 0 {
             let _ = write!(text, "; {words}");
         }
     }
     if e.more & op_more::NOT_ASKED != 0 {
         text.push_str("; the socket has no SO_ZEROCOPY: copied");
-    }
-    if e.more & op_more::TLS != 0 {
-        text.push_str("; kTLS encrypts into other pages");
     }
     text
 }
