@@ -191,3 +191,41 @@ impl crate::tool::Trace {
         })
     }
 }
+
+/// Of each API that lends a file's pages, so many; each overwritten when the API has said that it is done, and
+/// read only then. The new bytes arrive, so none was released before.
+#[test]
+fn nothing_is_released_before_a_change_that_arrives() {
+    const EACH: usize = 5_000;
+    const BYTES: usize = 3 * PAGE;
+    let dir = dir();
+    let (path, _) = file(dir.path(), "f", BYTES);
+    let writer = File::options().write(true).open(&path).unwrap();
+    let recorder = Recorder::this(&dir.path().join("t.zct"));
+    let (to, mut from) = tcp(false);
+    let mut changes = Vec::new();
+    for n in 0..EACH * Lend::ALL.len() {
+        let before = now();
+        send(&to, &path, BYTES, Lend::ALL[n % 3]);
+        let mark = 0x80 | n as u8;
+        writer.write_all_at(&[mark; BYTES], 0).unwrap();
+        let changed = now();
+        let mut got = vec![0; BYTES];
+        from.read_exact(&mut got).unwrap();
+        assert!(got.iter().all(|b| *b == mark), "a copy was sent: this proves nothing");
+        changes.push((before, changed));
+    }
+    drop((to, from));
+    poke_cpus();
+    let trace = recorder.stop();
+    trace.expect_released(0.999);
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for t in trace.of_file(&path) {
+        let n = changes.partition_point(|(before, _)| *before <= u(&t["submit_ns"])) - 1;
+        assert!(t["release_ns"].as_u64().is_none_or(|at| at >= changes[n].1), "{:?} {t}", changes[n]);
+        assert!(u(&t["return_ns"]) <= changes[n].1, "{t}");
+        *counts.entry(t["api"].as_str().unwrap().into()).or_default() += 1;
+    }
+    println!("released after the change that arrived: {counts:?}");
+    assert_eq!(counts.values().copied().collect::<Vec<_>>(), [EACH as u64; 3]);
+}
