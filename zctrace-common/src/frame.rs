@@ -20,6 +20,21 @@ pub struct Header {
     pub task: u64,
 }
 
+/// The number, unique in a trace, of what a frame introduces.
+#[inline(always)]
+#[must_use]
+pub const fn id(cpu: u32, seq: u64) -> u64 {
+    ((cpu as u64) << 48) | seq
+}
+
+impl Header {
+    /// The number, unique in a trace, of what this frame introduces.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        id(self.cpu, self.seq)
+    }
+}
+
 /// `cpu` of frames that did not come from a BPF program.
 pub const USER_CPU: u32 = u32::MAX;
 

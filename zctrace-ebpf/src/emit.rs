@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use zctrace_common::{
     counter,
-    frame::{HEADER, Header},
+    frame::{self, HEADER, Header},
     kernel::{MapFull, kind},
 };
 
@@ -36,7 +36,7 @@ impl Stamp {
     /// A number unique in the trace.
     #[inline(always)]
     pub fn id(self) -> u64 {
-        (u64::from(self.cpu) << 48) | self.seq
+        frame::id(self.cpu, self.seq)
     }
 }
 

@@ -314,23 +314,19 @@ fn reads_by_copy(file: u64) -> u8 {
 fn keep(call: &Call, ent: &OpEnt, to: u64) -> bool {
     let kept = if call.req == 0 {
         let tid = bpf_get_current_pid_tgid() as u32;
-        OPS.insert(&tid, ent, 0)
+        OPS.insert(&tid, ent, 0).is_ok()
     } else {
         if !emit::gate(gate::URING) {
             emit::gate_add(gate::URING, 1);
         }
-        if call.notif != 0 {
-            if NOTIFS.insert(&call.notif, &NotifEnt { call: ent.id, sock: to }, 0).is_err() {
-                emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, to);
-                return false;
-            }
-        }
-        REQUESTS.insert(&call.req, ent, 0)
+        let notif = NotifEnt { call: ent.id, sock: to };
+        (call.notif == 0 || NOTIFS.insert(&call.notif, &notif, 0).is_ok())
+            && REQUESTS.insert(&call.req, ent, 0).is_ok()
     };
-    if kept.is_err() {
+    if !kept {
         emit::full(emit::stamp(), counter::OPS_FULL, full_map::OPS, to);
     }
-    kept.is_ok()
+    kept
 }
 
 /// The socket sends memory: its notifications matter from now on, and so does what its frags are.

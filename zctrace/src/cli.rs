@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::rules::{self, Rule};
-use crate::model::{MutationId, TransferId};
+use crate::model::{Mode, MutationId, TransferId};
 
 const AFTER: &str = "\
 Examples:
@@ -193,6 +193,16 @@ pub enum Fingerprint {
     Sample,
     /// All pages: says which version the peer got, clears files with writable mappings; costs throughput
     Full,
+}
+
+impl From<Fingerprint> for Mode {
+    fn from(asked: Fingerprint) -> Self {
+        match asked {
+            Fingerprint::Off => Self::Off,
+            Fingerprint::Sample => Self::Sample,
+            Fingerprint::Full => Self::Full,
+        }
+    }
 }
 
 /// `zctrace [FILTERS]`

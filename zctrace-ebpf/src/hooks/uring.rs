@@ -121,8 +121,6 @@ fn lend(req: u64, op: u8) -> u64 {
     const SPLICE_F_NONBLOCK: u32 = 2;
     const SPLICE_F_FD_IN_FIXED: u32 = 1 << 31;
     const FIXED_BUF: u16 = 4;
-    let ctx: u64 = kread::get(req, off!(uring_ctx));
-    let behind = kread::opt::<u64>(ctx, off!(uring_chain)).unwrap_or_default() != 0;
     let Some(call) = lend::room(lend::REQUEST) else {
         return 0;
     };
@@ -155,7 +153,8 @@ fn lend(req: u64, op: u8) -> u64 {
         }
         (call.pos, call.count, call.segments) = (buffers.addr, buffers.total, buffers.count as u16);
         call.notif = kread::get(req, off!(uring_send_notif));
-        if behind {
+        let ctx: u64 = kread::get(req, off!(uring_ctx));
+        if kread::opt::<u64>(ctx, off!(uring_chain)).unwrap_or_default() != 0 {
             call.more |= op_more::QUEUED;
         }
     }
@@ -270,13 +269,13 @@ fn submitted(req: u64, op: u8) -> u64 {
 #[raw_tracepoint(tracepoint = "io_uring_complete")]
 pub fn zct_uring_complete(ctx: RawTracePointContext) -> i32 {
     let req: u64 = ctx.arg(1);
-    let op: u8 = kread::get(req, off!(uring_opcode));
     if req == 0 {
         return 0;
     }
     if emit::gate(gate::URING) {
         lent(req);
     }
+    let op: u8 = kread::get(req, off!(uring_opcode));
     if !changes(op) {
         return 0;
     }

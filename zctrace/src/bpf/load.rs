@@ -22,7 +22,7 @@ use super::calls;
 use super::content;
 use super::counters::{Counters, Reader, Watched};
 use super::layout::{LayoutError, resolve};
-use super::programs::{PROGRAMS, Program, SECONDS};
+use super::programs::{PROGRAMS, Program, SECONDS, earlier_name};
 use super::symbols;
 use crate::model::{Fingerprints, ProbeState, ProbeStatus};
 
@@ -435,10 +435,9 @@ fn attach(
     let missing = || ProgramError::InvalidName { name: name.into() };
     let raw: &mut RawTracePoint = ebpf.program_mut(name).ok_or_else(missing)?.try_into()?;
     raw.load()?;
-    let link = match raw.attach(tracepoint) {
-        // Its name before Linux 6.4.
-        Err(_) if tracepoint == "io_uring_submit_req" => raw.attach("io_uring_submit_sqe")?,
-        link => link?,
+    let link = match (raw.attach(tracepoint), earlier_name(tracepoint)) {
+        (Err(_), Some(earlier)) => raw.attach(earlier)?,
+        (link, _) => link?,
     };
     let link = raw.take_link(link)?;
     let fd = raw.fd()?.as_fd().as_raw_fd();

@@ -53,6 +53,16 @@ macro_rules! programs {
     };
 }
 
+/// What older kernels call a tracepoint.
+#[must_use]
+pub fn earlier_name(tracepoint: &str) -> Option<&'static str> {
+    match tracepoint {
+        // Before Linux 6.4.
+        "io_uring_submit_req" => Some("io_uring_submit_sqe"),
+        _ => None,
+    }
+}
+
 /// A program on the tracepoint of another, right after it: it runs what the kernel skipped of that.
 #[derive(Clone, Copy, Debug)]
 pub struct Second {

@@ -9,11 +9,12 @@ use super::Failure;
 use super::child;
 use crate::bpf::{LoadError, MapEntries};
 use crate::pipeline::Pipeline;
-use crate::source::{Live, LiveError};
+use crate::source::{Consume, Live, LiveError};
 
-const DRAIN: Duration = Duration::from_millis(5);
+/// Between two looks at the ring.
+pub(super) const DRAIN: Duration = Duration::from_millis(5);
 /// Barriers per drain: every so many drains, transfers that are over become visible.
-const CHECKPOINT_EVERY: u32 = 8;
+pub(super) const CHECKPOINT_EVERY: u32 = 8;
 
 /// When a capture ends by itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +48,19 @@ pub(super) fn live_failure(e: LiveError) -> anyhow::Error {
 /// A single-threaded runtime: one consumer, no locks.
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
+}
+
+/// Ends a trace of actors that are done.
+pub(super) fn wind_down(live: &mut Live, consume: &mut Consume<'_>) -> anyhow::Result<()> {
+    // The last frees may be parked on another CPU for a moment.
+    for _ in 0..40 {
+        live.checkpoint(consume).map_err(live_failure)?;
+        if live.entries().heads == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    live.stop(consume).map_err(live_failure)
 }
 
 /// Runs until a limit, a signal, or the end of what is traced.

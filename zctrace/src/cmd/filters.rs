@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::ValueEnum as _;
-use zctrace_common::config::{Config, fingerprint, flag};
+use zctrace_common::config::{Config, flag};
 use zctrace_common::kernel::op;
 
 use super::Failure;
 use crate::bpf::Options;
-use crate::cli::{ApiName, Filters, Fingerprint, Only};
-use crate::model::Shown;
+use crate::cli::{ApiName, Filters, Only};
+use crate::model::{Mode, Shown};
 use crate::select;
 use crate::source::Asked;
 
@@ -83,11 +83,7 @@ pub(super) fn resolve(filters: &Filters) -> anyhow::Result<Resolved> {
     if !files.is_empty() {
         config.flags |= flag::BY_FILE;
     }
-    config.fingerprint = match filters.fingerprint {
-        Fingerprint::Off => fingerprint::OFF,
-        Fingerprint::Sample => fingerprint::SAMPLE,
-        Fingerprint::Full => fingerprint::FULL,
-    };
+    config.fingerprint = Mode::from(filters.fingerprint).number();
     if std::env::var_os("ZCTRACE_BPF_LOG").is_some() {
         config.flags |= flag::LOG;
     }

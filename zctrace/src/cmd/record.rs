@@ -23,6 +23,11 @@ pub(super) fn create(path: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// A recording that is made beside the main job, where one was asked for.
+pub(super) fn tap(path: Option<&Path>) -> anyhow::Result<Option<Writer<File>>> {
+    path.map(|path| Ok(Writer::new(create(path)?)?)).transpose()
+}
+
 pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let mut resolved = filters::resolve(&args.filters)?;
     let file = create(&args.output)?;

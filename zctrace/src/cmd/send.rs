@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 
 use super::capture::live_failure;
 use super::{Exit, Failure};
-use crate::cli::{Fingerprint, SendArgs};
-use crate::model::Mode;
+use crate::cli::SendArgs;
 use crate::send::{
     Certainty, Completion, Evidence, Pending, Progress, SendError, Traced, Tracer, Transmission,
 };
@@ -112,12 +111,7 @@ fn tracer(args: &SendArgs) -> anyhow::Result<Option<Tracer>> {
     if args.no_trace {
         return Ok(None);
     }
-    let contents = match args.fingerprint {
-        Fingerprint::Off => Mode::Off,
-        Fingerprint::Sample => Mode::Sample,
-        Fingerprint::Full => Mode::Full,
-    };
-    match Tracer::start(contents) {
+    match Tracer::start(args.fingerprint.into()) {
         Ok(tracer) => Ok(Some(tracer)),
         Err(e) if args.trace => Err(live_failure(e)),
         Err(e) => {

@@ -12,12 +12,17 @@ use super::HeadState;
 use super::ledger::{Close, Ledger, Told};
 use super::prints::{self, Piece};
 use super::witness::Clue;
-use crate::model::{Copied, Reason, ReleasedBy, TransferId};
+use crate::model::{Copied, Reason, ReleasedBy, Transfer, TransferId};
 
 /// A file, as frags show it.
 pub(super) type File = (u32, u64);
 /// Memory that is no file's: frags show how much of it, not what.
 pub(super) const MEMORY: File = (0, 0);
+
+/// What the packets of a transfer show.
+pub(super) fn file_of(t: &Transfer) -> File {
+    t.file.as_ref().map_or(MEMORY, |f| (f.id.dev, f.id.ino))
+}
 
 #[derive(Debug)]
 struct Hold {

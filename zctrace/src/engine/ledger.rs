@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use zctrace_common::user::loss;
 
 use super::changes::Changes;
-use super::dgram::File;
+use super::dgram::{File, file_of};
 use super::names::Names;
 use super::prints::{Piece, Prints};
 use super::verdict;
@@ -17,7 +17,7 @@ use crate::model::{Copied, Fact, Reason, ReleasedBy, Transfer, TransferId};
 
 /// A packet frees its head after it has told the application, a few instructions later; unless it is held
 /// up in between. What is freed later than that is another matter, nanoseconds.
-pub(super) const SAME_FREE_NS: u64 = 1_000_000;
+const SAME_FREE_NS: u64 = 1_000_000;
 
 /// The same where it is certain that nobody else was at it in between: the time that a task may be held up.
 const HELD_UP_NS: u64 = 100_000_000;
@@ -215,7 +215,7 @@ impl Ledger {
     /// on a stacked file system shows the one below.
     pub(super) fn print(&mut self, id: TransferId, piece: Piece, file: File) {
         if let Some(o) = self.find(id) {
-            let own = o.t.file.as_ref().map_or((0, 0), |f| (f.id.dev, f.id.ino)) == file;
+            let own = file_of(&o.t) == file;
             o.prints.add(Piece { sum: piece.sum.filter(|_| own), ..piece });
         }
     }

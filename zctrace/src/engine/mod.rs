@@ -84,11 +84,6 @@ struct HeadState {
 /// IPPROTO_MPTCP
 const MPTCP: u16 = 262;
 
-/// The number that the kernel half gives to what this frame introduces.
-fn id_of(h: &Header) -> u64 {
-    u64::from(h.cpu) << 48 | h.seq
-}
-
 fn context(h: &Header) -> Context {
     Context { cpu: h.cpu, task: h.task }
 }
@@ -312,7 +307,7 @@ impl Engine {
             kernel: s.kernel != 0,
             said: 0,
             notices: Notices::default(),
-            early: s.proto == proto::TCP && s.family != family::UNIX && s.state == TCP_CLOSE,
+            early: s.proto == proto::TCP && s.state == TCP_CLOSE,
         };
         self.socks.insert(s.sock, state);
     }
@@ -345,8 +340,8 @@ impl Engine {
             if let Some(old) = old {
                 s.forget_head(h.head, old.start);
             }
-            let orphaned = h.flags & (head_flag::USER | head_flag::LOOPBACK);
-            let orphaned = orphaned == head_flag::USER | head_flag::LOOPBACK;
+            let copied = head_flag::USER | head_flag::LOOPBACK;
+            let orphaned = h.flags & copied == copied;
             s.head(h.head, state.start, state.end, (at, orphaned), &mut self.ledger);
         }
         self.heads.insert(h.head, state);

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use zctrace_common::kernel::{OpExit, end, op, op_exit};
+use zctrace_common::kernel::{OpExit, end, op};
 
-use super::dgram::{File, MEMORY, Sent};
+use super::dgram::{Sent, file_of};
 use super::ledger::Drain;
 use super::ops::{Call, wild};
 use super::pipe::{Position, Segment};
@@ -16,7 +16,7 @@ use super::seq::low;
 use super::stream::Place;
 use super::witness::Clue;
 use super::{Engine, Kind};
-use crate::model::{Reason, ReleasedBy, Transfer};
+use crate::model::{Reason, ReleasedBy};
 
 impl Engine {
     /// Packets may be freed before the call returns, so holds on a datagram socket begin now.
@@ -94,12 +94,7 @@ impl Engine {
         }
         for s in &segments {
             self.ledger.clue(s.id, Clue::Call(call.id));
-            if call.late {
-                self.ledger.reason(s.id, Reason::ProbeMissing);
-            }
-            if x.flags & (op_exit::UNSEEN | op_exit::ELSEWHERE) != 0 {
-                self.ledger.reason(s.id, Reason::ReturnMissed);
-            }
+            call.doubts(x, moved).for_each(|reason| self.ledger.reason(s.id, reason));
         }
         match e.dst_kind {
             end::SOCK => self.moved_to_sock(call, x, (moved, strangers), &segments, at),
@@ -212,11 +207,6 @@ impl Engine {
             pipe.add(call.start + s.slot, Segment { sure: s.sure && whole, ..*s }, at, &mut self.ledger);
         }
     }
-}
-
-/// What its packets show.
-fn file_of(t: &Transfer) -> File {
-    t.file.as_ref().map_or(MEMORY, |f| (f.id.dev, f.id.ino))
 }
 
 fn sum(segments: &[Segment]) -> u64 {

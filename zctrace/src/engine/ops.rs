@@ -32,7 +32,7 @@ pub(super) struct Call {
     /// What it begins with is known.
     begun: bool,
     /// It began before that was known.
-    pub(super) late: bool,
+    late: bool,
     /// A request that was told of its memory before it returned.
     told: Option<Told>,
 }
@@ -52,6 +52,14 @@ impl Call {
 
     fn is_memory(&self) -> bool {
         self.enter.src_kind == end::MEMORY
+    }
+
+    /// What its end leaves open about the bytes that it moved.
+    pub(super) fn doubts(&self, x: &OpExit, moved: u64) -> impl Iterator<Item = Reason> + use<> {
+        let unsure = x.flags & (op_exit::UNSEEN | op_exit::ELSEWHERE) != 0;
+        [(self.late && moved > 0, Reason::ProbeMissing), (unsure, Reason::ReturnMissed)]
+            .into_iter()
+            .filter_map(|(applies, reason)| applies.then_some(reason))
     }
 }
 
@@ -130,7 +138,7 @@ impl Engine {
             self.begin(header.ts, &mut call);
         }
         if request {
-            self.requests.insert(super::id_of(header), call);
+            self.requests.insert(header.id(), call);
         } else {
             self.calls.insert(header.task, call);
         }
@@ -368,12 +376,7 @@ impl Engine {
         if let Some(t) = self.ledger.get(id) {
             t.bytes = moved;
         }
-        if call.late && moved > 0 {
-            self.ledger.reason(id, Reason::ProbeMissing);
-        }
-        if x.flags & (op_exit::UNSEEN | op_exit::ELSEWHERE) != 0 {
-            self.ledger.reason(id, Reason::ReturnMissed);
-        }
+        call.doubts(x, moved).for_each(|reason| self.ledger.reason(id, reason));
         // Somebody asked for it just then.
         if call.copied == Some(Copied::NotAsked) && x.zckey != e.zckey {
             self.ledger.reason(id, Reason::FreeMissed);

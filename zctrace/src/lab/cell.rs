@@ -22,12 +22,6 @@ macro_rules! axis {
             pub fn name(self) -> &'static str {
                 match self { $(Self::$value => $text,)* }
             }
-
-            /// The one of this name.
-            #[must_use]
-            pub fn named(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|v| v.name() == name)
-            }
         }
 
         impl fmt::Display for $name {
@@ -229,6 +223,12 @@ impl Transport {
 }
 
 impl Cell {
+    /// Whether a change comes while nobody has read.
+    #[must_use]
+    pub fn changes_unread(&self) -> bool {
+        self.receiver.reads_later() && self.writer != Writer::None
+    }
+
     fn makes_sense(&self) -> bool {
         let Self { api, memory, transport, receiver, writer } = *self;
         let memory_fits = api.takes_memory() == (memory != Memory::PageCache)

@@ -147,6 +147,14 @@ impl Atlas {
     }
 }
 
+impl Conclusion {
+    /// Whether the bytes are safe as soon as the API says that it is done.
+    #[must_use]
+    pub fn is_safe_at_done(&self) -> bool {
+        self.skipped.is_none() && self.safe.iter().all(|s| *s == Safe::Done)
+    }
+}
+
 impl Reached {
     fn count<'a>(cells: impl Iterator<Item = &'a Judged>) -> Self {
         let mut all = Self::default();

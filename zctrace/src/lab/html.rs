@@ -172,7 +172,7 @@ fn conclusion(out: &mut String, row: &Row) {
     td(out, "", None, c.done.name());
     time(out, row.took_ns);
     td(out, "", None, &or_dash(words::pages(c.pages).to_owned()));
-    let at_done = played && c.safe.iter().all(|s| *s == Safe::Done);
+    let at_done = c.is_safe_at_done();
     td(out, if at_done { "safe" } else { "" }, None, &or_dash(words::really_safe(c)));
     time(out, row.exposure_ns.map(|e| e.0));
     time(out, row.exposure_ns.map(|e| e.1));

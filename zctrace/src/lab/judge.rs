@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Api, Cell, Observed, Writer, content};
+use super::{Api, Cell, Observed, content};
 use crate::model::{Content, Copied, Fact, Outcome, Reason, ReleasedBy, Transfer, Verdict};
 use crate::text;
 
@@ -211,12 +211,7 @@ impl Judged {
     /// The trace's verdict: the gravest; `mutated` before `unknown`.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
-        let grave = |v: &Verdict| match v {
-            Verdict::Clean => 0,
-            Verdict::Unknown => 1,
-            Verdict::Mutated => 2,
-        };
-        self.transfers.iter().map(|t| t.verdict).max_by_key(grave)
+        self.transfers.iter().map(|t| t.verdict).max_by_key(|v| v.gravity())
     }
 
     /// Why the trace is not certain; without repeats.
@@ -250,18 +245,28 @@ impl Judged {
         all
     }
 
+    /// When the trace saw the last return.
+    #[must_use]
+    pub fn traced_return_ns(&self) -> Option<u64> {
+        self.transfers.iter().filter_map(|t| t.return_ns).max()
+    }
+
+    /// When it saw the last notification.
+    #[must_use]
+    pub fn traced_notify_ns(&self) -> Option<u64> {
+        self.transfers.iter().filter_map(|t| t.notify_ns).max()
+    }
+
     /// How far apart the actor and the trace saw the return.
     #[must_use]
     pub fn return_off_ns(&self) -> Option<u64> {
-        let traced = self.transfers.iter().filter_map(|t| t.return_ns).max()?;
-        Some(traced.abs_diff(self.seen.said?.return_ns))
+        Some(self.traced_return_ns()?.abs_diff(self.seen.said?.return_ns))
     }
 
     /// How far apart they saw the notification.
     #[must_use]
     pub fn notify_off_ns(&self) -> Option<u64> {
-        let traced = self.transfers.iter().filter_map(|t| t.notify_ns).max()?;
-        Some(traced.abs_diff(self.seen.said?.notify?.at_ns))
+        Some(self.traced_notify_ns()?.abs_diff(self.seen.said?.notify?.at_ns))
     }
 
     /// Transfers with bytes that were changed: of memory, all.
@@ -349,14 +354,6 @@ impl fmt::Display for Contradiction {
             Self::WrongBytes(traced, took) => write!(f, "{traced} bytes were traced, {took} were lent"),
             Self::NobodysBytes(n) => write!(f, "the receiver got {n} bytes that nobody sent or wrote"),
         }
-    }
-}
-
-impl Cell {
-    /// Whether a change comes while nobody has read.
-    #[must_use]
-    pub fn changes_unread(&self) -> bool {
-        self.receiver.reads_later() && self.writer != Writer::None
     }
 }
 

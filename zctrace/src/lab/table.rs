@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::conclude::{Atlas, Row, Share};
-use super::judge::{Done, Safe};
+use super::judge::Done;
 use super::words;
 use crate::sink::Style;
 use crate::text;
@@ -82,7 +82,7 @@ fn one(to: &mut impl Write, row: &Row, style: Style) -> io::Result<()> {
         writeln!(to, "{}", line([&memory, &over, "-", "-", "-", "-", "-"]))?;
     } else {
         let safe = words::really_safe(c);
-        let at_done = c.safe.iter().all(|s| *s == Safe::Done);
+        let at_done = c.is_safe_at_done();
         let (median, max) =
             (words::time(row.exposure_ns.map(|e| e.0)), words::time(row.exposure_ns.map(|e| e.1)));
         let left = line([&memory, &over, words::pages(c.pages), "", "", "", ""]);

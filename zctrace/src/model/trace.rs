@@ -64,6 +64,16 @@ impl Mode {
             _ => Self::Off,
         }
     }
+
+    /// What a configuration calls it: `fingerprint::*`.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Off => fingerprint::OFF,
+            Self::Sample => fingerprint::SAMPLE,
+            Self::Full => fingerprint::FULL,
+        }
+    }
 }
 
 /// Which finished transfers are shown; empty shows all.

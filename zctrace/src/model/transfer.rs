@@ -149,6 +149,19 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    /// For what is said of several transfers at once, the largest counts: a change that was seen is worse
+    /// than one that cannot be excluded.
+    #[must_use]
+    pub fn gravity(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Unknown => 1,
+            Self::Mutated => 2,
+        }
+    }
+}
+
 /// Which version of the bytes went out, as far as fingerprints saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Content {

@@ -2,7 +2,7 @@
 
 use super::said::Traced;
 use super::tracer::Look;
-use crate::model::{Content, Outcome, Transfer, Verdict};
+use crate::model::{Content, Outcome, Transfer};
 
 /// A transfer that is over is stated at the latest so long after its end: it waits for calls that began in its
 /// window and may have changed the file, and is not among those that are open meanwhile.
@@ -63,18 +63,11 @@ pub(super) fn conclude(look: &Look<'_>, sent: Sent, patient: bool) -> Conclusion
 
 fn summed(ours: &[&Transfer], look: &Look<'_>) -> Traced {
     let mut sum = Traced { transfers: ours.len() as u64, ..Traced::default() };
-    let rank = |v: Verdict| match v {
-        Verdict::Clean => 0,
-        Verdict::Unknown => 1,
-        Verdict::Mutated => 2,
-    };
     for t in ours {
         sum.released_by.extend(t.released_by);
         sum.reasons.extend(&t.reasons);
-        if sum.verdict.is_none_or(|v| rank(v) < rank(t.verdict)) {
-            sum.verdict = Some(t.verdict);
-        }
     }
+    sum.verdict = ours.iter().map(|t| t.verdict).max_by_key(|v| v.gravity());
     sum.released_by.sort_unstable();
     sum.released_by.dedup();
     sum.reasons.sort_unstable();

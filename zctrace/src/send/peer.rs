@@ -5,11 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, getpeername, getsockname, ipproto, sockopt};
 
 use super::SendError;
-use super::sys;
 
 /// What kind of socket the bytes go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,11 +168,6 @@ pub(super) fn broken(socket: &OwnedFd) -> Option<io::Error> {
         Ok(Ok(())) => None,
         Ok(Err(e)) | Err(e) => Some(e.into()),
     }
-}
-
-/// See [`sys::queued`].
-pub(super) fn queued(socket: &OwnedFd) -> Result<u64, Errno> {
-    sys::queued(socket).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
 }
 
 #[cfg(test)]

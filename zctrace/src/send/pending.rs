@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use super::conclude::{Conclusion, Sent, conclude};
 use super::lease::Lease;
 use super::mover::{Job, Mover, Stopped};
-use super::peer::{Kind, Reads, Socket, broken, queued};
+use super::peer::{Kind, Reads, Socket, broken};
 use super::said::{
     Certainty, Completion, Evidence, MayDiffer, NotPromised, Progress, SendError, Traced, who,
 };
 use super::stamp::Stamp;
+use super::sys::queued;
 use super::tracer::{Tracer, Watch};
 use crate::model::{Content, MutationKind, ReleasedBy, Verdict};
 use crate::source::monotonic_ns;
@@ -22,9 +23,8 @@ const NAP: Duration = Duration::from_millis(1);
 const LONGEST_NAP: Duration = Duration::from_millis(5);
 /// How long something that the tracer should say is waited for.
 const PATIENCE_NS: u64 = 1_000_000_000;
-
 /// What is over is stated a few barriers later.
-const STATED_NS: u64 = 50_000_000;
+const BARRIERS_NS: u64 = 50_000_000;
 
 /// A send in progress. Dropping it gives up: what the socket has not taken is not sent.
 pub struct Pending {
@@ -266,7 +266,7 @@ impl Pending {
             Conclusion::NotYet => {
                 // Whatever was over by then has been stated, unless somebody is still changing the file.
                 if let Some((at, to)) = self.cut
-                    && passed_ns > at + STATED_NS
+                    && passed_ns > at + BARRIERS_NS
                 {
                     return Err(self.truncated(to, None));
                 }
@@ -305,7 +305,7 @@ impl Pending {
     }
 
     fn settle_untraced(&mut self, moved: Moved) -> Result<Option<Completion>, SendError> {
-        let left = queued(&self.to).map_err(|e| self.broken(e.into()))?;
+        let left = queued(&self.to).map_err(|e| self.broken(e))?;
         // After the queue: whoever closes with something unread says so first.
         if let Some(e) = broken(&self.to) {
             return Err(self.broken(e));

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
-use zctrace_common::config::{Config, fingerprint, flag};
+use zctrace_common::config::{Config, flag};
 use zctrace_common::frame;
 use zctrace_common::kernel::op;
 use zctrace_common::user::kind;
@@ -176,12 +176,8 @@ impl Drop for Watch {
 
 fn options(contents: Mode) -> Options {
     let pid = std::process::id();
-    let fingerprint = match contents {
-        Mode::Off => fingerprint::OFF,
-        Mode::Sample => fingerprint::SAMPLE,
-        Mode::Full => fingerprint::FULL,
-    };
-    let config = Config { flags: flag::BY_PID, ops: 1 << op::URING_SPLICE, fingerprint, ..Config::default() };
+    let (ops, fingerprint) = (1 << op::URING_SPLICE, contents.number());
+    let config = Config { flags: flag::BY_PID, ops, fingerprint, ..Config::default() };
     Options { config, ring_bytes: RING, pids: vec![pid], files: Vec::new(), trace_self: true }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Stamp {
 impl Stamp {
     /// The identity of what this frame introduces.
     pub(super) fn id(self) -> u64 {
-        u64::from(self.cpu) << 48 | self.seq
+        zctrace_common::frame::id(self.cpu, self.seq)
     }
 
     pub(super) fn transfer(self) -> TransferId {

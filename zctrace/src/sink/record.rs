@@ -105,7 +105,7 @@ impl Words {
     pub(super) fn learn(&mut self, h: &Header, e: &Event) {
         match e {
             Event::OpEnter(e) if e.more & op_more::REQUEST != 0 => {
-                self.requests.insert(u64::from(h.cpu) << 48 | h.seq, *e);
+                self.requests.insert(h.id(), *e);
             }
             Event::OpEnter(e) => drop(self.calls.insert(h.task, *e)),
             Event::OpExit(x) if x.call != 0 => drop(self.requests.remove(&x.call)),

@@ -10,4 +10,4 @@ mod live;
 #[cfg(feature = "live")]
 pub use clock::monotonic_ns;
 #[cfg(feature = "live")]
-pub use live::{Asked, Live, LiveError};
+pub use live::{Asked, Consume, Live, LiveError};

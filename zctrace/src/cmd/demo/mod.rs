@@ -9,13 +9,12 @@ use std::io::Write as _;
 
 pub(super) use play::send;
 
-use super::capture::live_failure;
+use super::capture::{live_failure, wind_down};
 use super::{Exit, Failure, filters, record};
 use crate::cli::{DemoArgs, Filters};
 use crate::model::Fact;
 use crate::pipeline::{Output, Pipeline};
 use crate::source::Live;
-use crate::trace::Writer;
 
 /// Made by `zctrace demo -o`.
 static RECORDING: &[u8] = include_bytes!("../../../demo/demo.zct");
@@ -44,10 +43,7 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
     let mut stage = play::Stage::new()?;
     let mut resolved = filters::resolve(&Filters { pid: vec![stage.sender_pid()], ..Filters::default() })?;
     resolved.asked.words = vec!["demo".into()];
-    let tap = match &args.output {
-        Some(path) => Some(Writer::new(record::create(path)?)?),
-        None => None,
-    };
+    let tap = record::tap(args.output.as_deref())?;
     let (output, facts) = Output::collect();
     let mut pipeline = Pipeline::new(tap, vec![output]);
     let mut consume = |b: &[u8]| pipeline.frame(b);
@@ -63,15 +59,7 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
     }
     let seen = running.join().map_err(|_| anyhow::anyhow!("the receiver panicked"))??;
     stage.end()?;
-    // The last frees may be parked on another CPU for a moment.
-    for _ in 0..40 {
-        live.checkpoint(&mut consume).map_err(live_failure)?;
-        if live.entries().heads == 0 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(25));
-    }
-    live.stop(&mut consume).map_err(live_failure)?;
+    wind_down(&mut live, &mut consume)?;
     pipeline.finish()?;
     let facts: Vec<Fact> = facts.borrow().clone();
     Ok(story::tell(&facts, Some(&seen)))

@@ -4,26 +4,21 @@ mod actors;
 mod select;
 
 use std::io::{BufWriter, IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) use actors::play;
 
-use super::capture::{live_failure, runtime};
+use super::capture::{CHECKPOINT_EVERY, DRAIN, live_failure, runtime, wind_down};
 use super::{Exit, filters, record, report};
 use crate::cli::{Filters, LabArgs};
 use crate::lab::{Atlas, Observed, json_lines, judge, page, table};
 use crate::model::Fact;
 use crate::pipeline::{Output, Pipeline};
 use crate::source::Live;
-use crate::trace::Writer;
 use actors::Actors;
-
-const DRAIN: Duration = Duration::from_millis(5);
-/// Drains per checkpoint, as `record` does it.
-const CHECKPOINT_EVERY: u32 = 8;
 
 pub(super) fn run(args: &LabArgs) -> anyhow::Result<Exit> {
     let all = select::select(&args.select)?.len();
@@ -34,10 +29,7 @@ pub(super) fn run(args: &LabArgs) -> anyhow::Result<Exit> {
     let asked = Filters { pid: vec![pid], fingerprint: args.fingerprint, ..Filters::default() };
     let mut resolved = filters::resolve(&asked)?;
     resolved.asked.words = vec!["lab".into()];
-    let tap = match &args.output {
-        Some(path) => Some(Writer::new(record::create(path)?)?),
-        None => None,
-    };
+    let tap = record::tap(args.output.as_deref())?;
     let (output, facts) = Output::collect();
     let mut pipeline = Pipeline::new(tap, vec![output]);
     let mut consume = |b: &[u8]| pipeline.frame(b);
@@ -96,15 +88,7 @@ async fn watch(
     if seen.len() != all {
         bail!("the actors ended after {} of {all} cells", seen.len());
     }
-    // The last frees may be parked on another CPU for a moment.
-    for _ in 0..40 {
-        live.checkpoint(&mut consume).map_err(live_failure)?;
-        if live.entries().heads == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    live.stop(&mut consume).map_err(live_failure)?;
+    wind_down(live, &mut consume)?;
     Ok(seen)
 }
 
