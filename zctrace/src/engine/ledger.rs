@@ -11,6 +11,7 @@ use super::changes::Changes;
 use super::dgram::{File, file_of};
 use super::names::Names;
 use super::prints::{Piece, Prints};
+use super::rules::Resent;
 use super::verdict;
 use super::witness::{Clue, Witness};
 use crate::model::{Copied, Fact, Reason, ReleasedBy, Transfer, TransferId};
@@ -21,6 +22,9 @@ const SAME_FREE_NS: u64 = 1_000_000;
 
 /// The same where it is certain that nobody else was at it in between: the time that a task may be held up.
 const HELD_UP_NS: u64 = 100_000_000;
+
+/// Ranges that were sent again are kept apart up to so many of a transfer.
+const RESENT: usize = 64;
 
 /// Who runs where: a CPU, and the task that it runs or has interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +85,7 @@ struct Open {
     /// Where its bytes are is not known exactly: its release may be that of others.
     wide: bool,
     free_missed: bool,
-    last_retransmit: Option<u64>,
+    resent: Vec<Resent>,
     /// Changes from then on are none to this transfer.
     until: u64,
     prints: Prints,
@@ -142,7 +146,7 @@ impl Ledger {
             awaits: false,
             wide: false,
             free_missed: false,
-            last_retransmit: None,
+            resent: Vec::new(),
             until: u64::MAX,
             prints: Prints::default(),
             t,
@@ -156,10 +160,19 @@ impl Ledger {
     }
 
     /// Bytes of it went out again.
-    pub(super) fn retransmitted(&mut self, id: TransferId, at: u64) {
-        if let Some(o) = self.find(id) {
-            o.t.retransmits = o.t.retransmits.saturating_add(1);
-            o.last_retransmit = Some(at);
+    pub(super) fn retransmitted(&mut self, id: TransferId, resent: Resent) {
+        let Some(o) = self.find(id) else {
+            return;
+        };
+        o.t.retransmits = o.t.retransmits.saturating_add(1);
+        // The same packet again and again is one.
+        let same = |r: &&mut Resent| (r.off, r.len) == (resent.off, resent.len);
+        if let Some(known) = o.resent.iter_mut().find(same) {
+            known.at = resent.at;
+        } else if o.resent.len() < RESENT {
+            o.resent.push(resent);
+        } else {
+            o.resent = vec![Resent::anything(resent.at)];
         }
     }
 
@@ -392,7 +405,7 @@ fn doubt(t: &mut Transfer, reason: Reason) {
 fn state(mut o: Open, at: u64, changes: &mut Changes, names: &Names, out: &mut Vec<Fact>) {
     o.t.cgroup = names.cgroup_of(o.cgroup);
     let entered = o.t.submit_ns;
-    let ends = verdict::Ends { until: o.until, last_retransmit: o.last_retransmit, wide: o.wide };
+    let ends = verdict::Ends { until: o.until, resent: &o.resent, wide: o.wide };
     verdict::conclude(&mut o.t, ends, &o.prints, at, changes);
     changes.stated(&o.t, entered);
     out.push(Fact::Transfer(Box::new(o.t)));

@@ -32,6 +32,28 @@ impl Hurt {
     }
 }
 
+/// Bytes that were sent again (`tcp_retransmit_skb`).
+#[derive(Clone, Copy, Debug)]
+pub struct Resent {
+    /// File offset of the first byte, or its address.
+    pub off: u64,
+    /// Bytes; `u64::MAX`: which is not known.
+    pub len: u64,
+    /// When, for the last time, nanoseconds.
+    pub at: u64,
+}
+
+impl Resent {
+    /// Which bytes is not known.
+    pub(super) fn anything(at: u64) -> Self {
+        Self { off: 0, len: u64::MAX, at }
+    }
+
+    fn overlaps(self, h: &Hurt) -> bool {
+        h.off < self.off.saturating_add(self.len) && self.off < h.off.saturating_add(h.len)
+    }
+}
+
 /// Everything a rule may look at.
 #[derive(Debug)]
 pub struct Evidence<'a> {
@@ -39,11 +61,11 @@ pub struct Evidence<'a> {
     pub transfer: &'a Transfer,
     /// Changes in its window.
     pub hurts: &'a [Hurt],
-    /// Its bytes were sent again at this time for the last time, nanoseconds.
-    pub last_retransmit: Option<u64>,
+    /// What of it was sent again.
+    pub resent: &'a [Resent],
     /// The file was cut below what was asked for while the call ran.
     pub shrank: bool,
-    /// Its release may be that of other bytes, which is later.
+    /// Where its bytes are is not known exactly: its release may be that of others, which is later.
     pub wide: bool,
     /// The last time known to the trace, nanoseconds.
     pub now: u64,
@@ -121,7 +143,11 @@ pub const RULES: &[Rule] = &[
                retransmission may carry different bytes for the same TCP sequence numbers; which of them the peer kept \
                depends on what arrived first.",
         verdict: None,
-        applies: |e| e.last_retransmit.is_some_and(|at| e.hurts.iter().any(|h| h.begin < at)),
+        applies: |e| {
+            // Of a wide one it is not known which of its bytes are where.
+            let later = |r: &Resent, h: &Hurt| h.begin < r.at && (e.wide || r.overlaps(h));
+            e.resent.iter().any(|r| e.hurts.iter().any(|h| later(r, h)))
+        },
     },
     Rule {
         name: "writable-mapping-unwatched",

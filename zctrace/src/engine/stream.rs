@@ -11,6 +11,7 @@ use zctrace_common::kernel::{PRINT_PAGES, Print, when};
 use super::dgram::{MEMORY, cut};
 use super::ledger::{Close, Context, Ledger, Told};
 use super::prints::{self, Piece};
+use super::rules::Resent;
 use super::seq::Unwrap;
 use super::witness::Clue;
 use crate::model::{Copied, Reason, ReleasedBy, TransferId};
@@ -480,7 +481,8 @@ impl Stream {
         for (_, id) in self.overlapping(start, end) {
             if let Some(t) = ledger.get(id) {
                 t.first_xmit_ns.get_or_insert(at);
-                if orphaned {
+                // The pages of a file may be in a packet with memory, and other packets of theirs are not copied.
+                if orphaned && t.api.notifies() {
                     t.copied.get_or_insert(Copied::Loopback);
                 }
             }
@@ -580,8 +582,13 @@ impl Stream {
     /// `[start, end)` went out again.
     pub(super) fn retransmit(&mut self, start: u32, end: u32, at: u64, ledger: &mut Ledger) {
         let (start, end) = (self.seq.get(start), self.seq.get(end));
-        for (_, id) in self.overlapping(start, end) {
-            ledger.retransmitted(id, at);
+        for key in self.overlapping(start, end) {
+            let first = start.max(key.0);
+            let resent = match self.holds.get(&key).and_then(|h| h.off) {
+                Some(off) => Resent { off: off.saturating_add(first - key.0), len: end - first, at },
+                None => Resent::anything(at),
+            };
+            ledger.retransmitted(key.1, resent);
         }
     }
 

@@ -49,6 +49,15 @@ pub enum Api {
     Kernel,
 }
 
+impl Api {
+    /// Whether the program is told when its memory is free (`struct ubuf_info`): the packets of such a send are
+    /// copied for a receiver on this machine.
+    #[must_use]
+    pub fn notifies(self) -> bool {
+        matches!(self, Self::MsgZerocopy | Self::IoUringSendZc | Self::IoUringSendmsgZc)
+    }
+}
+
 /// Why no page was lent: the kernel copied the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Copied {
