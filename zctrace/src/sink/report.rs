@@ -58,7 +58,7 @@ pub fn report(to: &mut impl Write, s: &Summary, style: impl Into<Style>) -> io::
         return wrapped(
             to,
             "",
-            "Nothing that lends pages was seen. Was the traced process sending with sendfile() or splice()?",
+            "Nothing that lends pages was seen. Was the traced process sending with sendfile(), splice(), vmsplice(), MSG_ZEROCOPY or io_uring?",
         );
     }
     distributions(to, s, style)?;

@@ -128,7 +128,7 @@ zctrace 0.1.0 on Linux 6.12.1, traced: everything
 
 0 transfers, 0 B
 Nothing that lends pages was seen. Was the traced process sending with
-sendfile() or splice()?
+sendfile(), splice(), vmsplice(), MSG_ZEROCOPY or io_uring?
 "
     );
     assert!(plain(&Summary::default()).starts_with("This recording has no header"));
