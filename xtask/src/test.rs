@@ -62,7 +62,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         "--test",
         "kernel",
     ]);
-    kernel.args(["--", "--test-threads=1", "--nocapture"]);
+    // What they measured, and at the very end what those that failed said.
+    kernel.args(["--", "--test-threads=1", "--show-output"]);
     kernel.args(&args.filter);
     if let Some(object) = &args.object {
         kernel.env("ZCTRACE_BPF_OBJECT", object);

@@ -30,8 +30,8 @@ pub mod fingerprint {
     pub const FULL: u32 = 2;
 }
 
-/// Where the top four bits of a 64-bit number begin: where they are 0 in the product of a page's address
-/// and a secret factor, the page is a sample. That is one page in 16.
+/// Where the top four bits of a 64-bit number begin: where they are 0 in a hash of a page's address by a
+/// secret factor, the page is a sample. That is one page in 16.
 pub const SAMPLE: u32 = 60;
 
 /// Words of a page, each with a secret factor of this trace.

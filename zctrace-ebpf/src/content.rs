@@ -124,7 +124,12 @@ fn term(word: u64, key: u64) -> u64 {
 /// Whether this page is looked at, wherever it is met: all of them, or a few that nobody can guess.
 #[inline(always)]
 pub fn wants(scratch: &Scratch, page: u64) -> bool {
-    cfg_get!(fingerprint) != fingerprint::SAMPLE || (page >> 6).wrapping_mul(scratch.pick) >> SAMPLE == 0
+    if cfg_get!(fingerprint) != fingerprint::SAMPLE {
+        return true;
+    }
+    // Neighbours are at even distances in one product, and could all be missed.
+    let once = (page >> 6).wrapping_mul(scratch.pick);
+    (once ^ once >> 32).wrapping_mul(scratch.pick) >> SAMPLE == 0
 }
 
 /// Until the room is entered again.

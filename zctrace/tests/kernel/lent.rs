@@ -333,7 +333,7 @@ fn judge(name: &str, enough: usize, args: &[&str]) {
         println!("  {name:<17} | {:>16} | {:>8}", matrix[row][1], matrix[row][0]);
     }
     println!("  undecided {undecided}, mapping unknown {unknown}, told early {told_early}; {counts:?}");
-    println!("  (memory, udp, stored to in the window, verdict): {verdicts:#?}");
+    println!("  (memory, udp, stored to in the window, verdict): {verdicts:?}");
     assert!(unknown < rounds.len() / 10, "{unknown}");
     assert!(Api::ALL.iter().all(|api| counts[&(*api, false)] > 0), "{counts:?}");
     assert!(matrix[1][1] > 200 && matrix[2][0] > 200, "{matrix:?}");

@@ -152,16 +152,18 @@ fn retransmissions() {
 #[test]
 fn a_write_before_the_retransmission() {
     const MARK: [u8; 100] = [0xee; 100];
+    // In the first segment, which is all that is sent again while the link is down.
+    const AT: usize = 200;
     let (found, trace, got) = lost_and_sent_again("w", |path| {
-        File::options().write(true).open(path).unwrap().write_all_at(&MARK, 8200).unwrap();
+        File::options().write(true).open(path).unwrap().write_all_at(&MARK, AT as u64).unwrap();
     });
-    assert!(got[8200..8300] == MARK, "the retransmission carried the old bytes");
+    assert!(got[AT..AT + MARK.len()] == MARK, "the retransmission carried the old bytes");
     assert_eq!(found["verdict"], "mutated", "{found}");
     let rules: Vec<_> = found["rules"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
     assert_eq!(rules, ["write-in-window", "retransmit-after-write"]);
     let mutations = trace.of_type("mutation");
     assert_eq!(mutations.len(), 1);
-    assert_eq!((&mutations[0]["offset"], &mutations[0]["len"]), (&8200.into(), &100.into()));
+    assert_eq!((&mutations[0]["offset"], &mutations[0]["len"]), (&AT.into(), &MARK.len().into()));
     assert_eq!(mutations[0]["hits"][0]["phase"], "in_flight", "{}", mutations[0]);
 }
 
