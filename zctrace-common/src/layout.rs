@@ -201,11 +201,11 @@ layout! {
     uring_file = "io_kiocb"."file", optional;
     /// `req->ctx`
     uring_ctx = "io_kiocb"."ctx", optional;
-    /// `ctx->file_table.data.nodes`: registered files, since 6.13
-    uring_nodes = "io_ring_ctx"."file_table.data.nodes", optional;
-    /// `ctx->file_table.data.nr`
-    uring_nodes_nr = "io_ring_ctx"."file_table.data.nr", optional;
-    /// `node->file_ptr`
+    /// `ctx->file_table.data.nodes`: registered files; `ctx->file_table.files` before 6.13
+    uring_nodes = "io_ring_ctx"."file_table.data.nodes" | "io_ring_ctx"."file_table.files", optional;
+    /// `ctx->file_table.data.nr`; `ctx->nr_user_files` before 6.13
+    uring_nodes_nr = "io_ring_ctx"."file_table.data.nr" | "io_ring_ctx"."nr_user_files", optional;
+    /// `node->file_ptr`; before 6.13 a table of files has no nodes
     uring_node_file = "io_rsrc_node"."file_ptr", optional;
     /// `io_splice->off_out`
     uring_splice_off = "io_splice"."off_out", optional;

@@ -112,7 +112,7 @@ fn numbered(req: u64, fd: u64, fixed: bool) -> u64 {
     let nodes: u64 = kread::get(ctx, off!(uring_nodes));
     let node: u64 = kread::at(nodes.wrapping_add(fd << 3));
     // The low bits are flags.
-    kread::get::<u64>(node, off!(uring_node_file)) & !7
+    kread::opt(node, off!(uring_node_file)).unwrap_or(node) & !7
 }
 
 /// It is submitted, and may run at once, later, or in another task: fills the room; 0: there is none.
