@@ -21,6 +21,7 @@ mod kread;
 mod lend;
 mod maps;
 mod memory;
+mod pending;
 mod print;
 mod skb;
 mod track;

@@ -96,6 +96,18 @@ pub static CHANGES: HashMap<u32, ChangeEnt> = HashMap::with_max_entries(8192, 0)
 #[map]
 pub static URING: HashMap<u64, ChangeEnt> = HashMap::with_max_entries(8192, 0);
 
+/// Changes of files that nobody watched when they were asked for, by task or `struct io_kiocb *`: the
+/// `struct inode *`. Only [`crate::pending`] uses it.
+#[map]
+pub static PENDING: HashMap<u64, u64> = HashMap::with_max_entries(8192, 0);
+
+/// How many of them there are, by a hash of the inode.
+#[map]
+pub static WAITING: Array<u64> = Array::with_max_entries(WAITING_SLOTS, 0);
+
+/// A power of two.
+pub const WAITING_SLOTS: u32 = 4096;
+
 /// Room for content. Only `content` and `print` use it.
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(4, 0);

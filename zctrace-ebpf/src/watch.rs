@@ -11,6 +11,7 @@ use crate::{
     globals::off,
     kread,
     maps::{WATCHED, WatchEnt},
+    pending,
 };
 
 /// A watched file.
@@ -80,9 +81,7 @@ pub fn start(file: u64) -> (u32, u32) {
 pub extern "C" fn zct_fn_watch(inode: u64, opened: u64) -> u64 {
     let (dev, ino) = kread::identity(opened);
     let size = size(inode);
-    let locked = kread::opt::<u64>(inode, off!(inode_rwsem)).unwrap_or_default() & 1 != 0;
     let mut known = false;
-    let mut idle = !locked;
     let generation = generation(inode);
     if let Some(ent) = WATCHED.get_ptr_mut(&inode) {
         let ent = unsafe { &mut *ent };
@@ -90,15 +89,13 @@ pub extern "C" fn zct_fn_watch(inode: u64, opened: u64) -> u64 {
         if known {
             // A truncation under way must still show as one.
             ent.size = ent.size.max(size);
-            idle |= ent.idle != 0;
-            ent.idle = u64::from(idle);
         }
     }
     let sb: u64 = kread::get(inode, off!(inode_sb));
     let mut flags = 0;
     if !known {
         let host: u64 = kread::get(inode, off!(inode_ino));
-        let ent = WatchEnt { ino, size, host, sb, dev, generation, idle: u64::from(idle) };
+        let ent = WatchEnt { ino, size, host, sb, dev, generation, idle: 0 };
         if WATCHED.insert(&inode, &ent, 0).is_err() {
             emit::count(counter::FILES_FULL);
             flags |= watch::FULL;
@@ -106,13 +103,28 @@ pub extern "C" fn zct_fn_watch(inode: u64, opened: u64) -> u64 {
             emit::gate_add(gate::FILES, 1);
         }
     }
-    if !idle {
+    // Only now: whoever begins a change from here on finds the file watched.
+    if !is_idle(inode) {
         flags |= watch::BUSY;
     }
     if is_below(inode, opened) {
         flags |= watch::BELOW;
     }
     u64::from(flags) | u64::from(generation) << 32
+}
+
+/// Whether no change is under way that began before the file was watched. Once true, it stays so.
+#[inline(always)]
+fn is_idle(inode: u64) -> bool {
+    let Some(ent) = WATCHED.get_ptr_mut(&inode) else {
+        return false;
+    };
+    let ent = unsafe { &mut *ent };
+    if ent.idle == 0 {
+        let locked = kread::opt::<u64>(inode, off!(inode_rwsem)).unwrap_or_default() & 1 != 0;
+        ent.idle = u64::from(!locked && !pending::any(inode));
+    }
+    ent.idle != 0
 }
 
 /// `watch::*` and the generation of the file behind a `struct address_space *` that is watched by now.

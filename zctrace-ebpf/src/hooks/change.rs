@@ -17,6 +17,7 @@ use crate::{
     globals::off,
     kread,
     maps::{CHANGES, ChangeEnt},
+    pending,
     watch::{self, Watched},
 };
 
@@ -147,15 +148,33 @@ fn on_file(class: u8, regs: &Regs) -> bool {
     }
 }
 
+/// It may wait for what it is to write, with no lock on the file that it writes to.
+#[inline(always)]
+fn awaits_input(class: u8) -> bool {
+    matches!(class, call::COPY_RANGE | call::SPLICE | call::SENDFILE)
+}
+
+/// The file of a call, where changes to it are stated.
+#[inline(always)]
+fn watched(class: u8, regs: &Regs) -> Option<Watched> {
+    let file = kread::file_of(kread::task(), regs.arg(descriptor(class)));
+    let known = watch::behind(file);
+    if known.is_some() || !awaits_input(class) || file == 0 {
+        return known;
+    }
+    let tid = u64::from(bpf_get_current_pid_tgid() as u32);
+    pending::over(tid);
+    if pending::begins(tid, file) { None } else { watch::behind(file) }
+}
+
 /// A call of this class is entered.
 #[inline(never)]
 pub fn enter(class: u8, regs: &Regs) -> u64 {
-    if !emit::gate(gate::FILES) {
+    if !emit::gate(gate::FILES) && !awaits_input(class) {
         return 0;
     }
     let (t, plan) = if on_file(class, regs) {
-        let file = kread::file_of(kread::task(), regs.arg(descriptor(class)));
-        let Some(t) = watch::behind(file) else {
+        let Some(t) = watched(class, regs) else {
             return 0;
         };
         let Some(plan) = plan(class, regs, &t) else {
@@ -187,6 +206,7 @@ pub fn enter(class: u8, regs: &Regs) -> u64 {
 /// A call whose return was not seen is over, and may have done all it said.
 #[inline(always)]
 pub fn missed(tid: u32) {
+    pending::over(u64::from(tid));
     if let Some(ent) = unsafe { CHANGES.get(&tid) } {
         end_unseen(ent);
         let _ = CHANGES.remove(&tid);
@@ -196,12 +216,18 @@ pub fn missed(tid: u32) {
 /// A call of this class returned.
 #[inline(always)]
 pub fn exit(class: u8, regs: &Regs, ret: i64) {
+    let tid = bpf_get_current_pid_tgid() as u32;
     if !emit::gate(gate::FILES) {
+        if awaits_input(class) {
+            pending::over(u64::from(tid));
+        }
         return;
     }
-    let tid = bpf_get_current_pid_tgid() as u32;
     let Some(ent) = (unsafe { CHANGES.get(&tid) }) else {
         late(class, regs, ret);
+        if awaits_input(class) {
+            pending::over(u64::from(tid));
+        }
         return;
     };
     let mut ent = *ent;

@@ -20,6 +20,7 @@ use crate::{
     lend::{self, Call},
     maps::{ChangeEnt, NOTIFS, REQUESTS, URING},
     memory::Buffers,
+    pending,
     watch::{self, Watched},
 };
 
@@ -247,11 +248,16 @@ fn submitted(req: u64, op: u8) -> u64 {
         end_unseen(old);
         let _ = URING.remove(&req);
     }
+    pending::over(req);
     if !changes(op) {
         return 0;
     }
     let file = if opens(op) { 0 } else { file_of(req) };
-    let t = match watch::behind(file) {
+    let mut known = watch::behind(file);
+    if known.is_none() && file != 0 && !pending::begins(req, file) {
+        known = watch::behind(file);
+    }
+    let t = match known {
         Some(t) => t,
         None if file == 0 => Watched::default(),
         None => return 0,
@@ -295,6 +301,7 @@ pub fn zct_uring_complete(ctx: RawTracePointContext) -> i32 {
         let ent = begin(&t, &plan, change_flag::LATE | change_flag::URING);
         part(&ent, &t, &Plan::whole(plan.what, 0, ALL), ret, false);
     }
+    pending::over(req);
     0
 }
 

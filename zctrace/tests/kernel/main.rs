@@ -23,6 +23,7 @@ mod many;
 mod mounted;
 mod netns;
 mod overload;
+mod pending;
 mod programs;
 mod send;
 mod stall;

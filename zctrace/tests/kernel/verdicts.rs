@@ -187,7 +187,10 @@ struct Score {
 
 impl Score {
     fn fail(&mut self, what: &str, round: &Round, t: &Value) {
-        self.wrong.push(format!("{what}: {t}\n  did {:?}", round.did));
+        let differ = |i: &usize| round.got.get(*i) != round.content.get(*i);
+        let all = 0..round.got.len().max(round.content.len());
+        let (first, last) = (all.clone().find(differ), all.rev().find(differ));
+        self.wrong.push(format!("{what}: {t}\n  did {:?}\n  got other bytes {first:?}..={last:?}", round.did));
     }
 
     /// What fingerprints say the peer got, against what it got.
