@@ -13,13 +13,13 @@ use zctrace_common::{
 
 use super::{
     notify,
-    receive::{TOO_LONG, container, grown},
+    receive::{LATER, TOO_LONG, container, grown},
 };
 use crate::{
     content, emit,
     globals::{cfg_get, off},
     kread,
-    maps::{HEADS, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
+    maps::{HEADS, HeadEnt, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
     print, skb, twice,
 };
 
@@ -139,28 +139,8 @@ fn head(ptr: u64) {
         flags |= free_flag::REPLACED;
     }
     // If the receive side merged it into a neighbour, that neighbour holds its bytes: say so first.
-    // tcp_ofo_queue() may have merged what came out of order once more.
-    let mut into = ent.merge;
-    if ent.ooo != 0 {
-        let skb = container(ent.rx, ent.seq);
-        into = 0;
-        if skb == TOO_LONG {
-            flags |= free_flag::RX_OOO;
-        } else if skb != 0 {
-            into = kread::get(skb, off!(skb_head));
-            if into != ptr && unsafe { HEADS.get(&into) }.is_none() {
-                skb::learn_received(skb, into, ent);
-            }
-        }
-    }
-    if into != 0
-        && into != ptr
-        && let Some(other) = HEADS.get_ptr_mut(&into)
-    {
-        let other = unsafe { &mut *other };
-        if other.sock == ent.sock {
-            grown(into, other);
-        }
+    if ent.rx != 0 && ent.tcp != 0 {
+        flags |= merged(ptr, ent);
     }
     let mut snd_una = 0;
     if let Some(sock) = unsafe { SOCKS.get(&ent.sk) }
@@ -186,6 +166,45 @@ fn head(ptr: u64) {
     let body = HeadFree { head: ent.id, len, snd_una, flags, pad: 0 };
     let _ = HEADS.remove(&ptr);
     emit::emit(kind::HEAD_FREE, body);
+}
+
+/// Looks for the skb that holds its bytes by now where its receiver has not read them. Answers flags.
+#[inline(never)]
+fn merged(ptr: u64, ent: &HeadEnt) -> u32 {
+    let mut into = ent.merge;
+    let mut sure = ent.ooo == 0;
+    let last = ent.seq.wrapping_add(ent.len).wrapping_sub(1);
+    let unread = match unsafe { RECEIVERS.get(&ent.rx) } {
+        Some(r) => r.sock == ent.sock && (last.wrapping_sub(r.copied) as i32) >= 0,
+        None => false,
+    };
+    if unread || !sure {
+        match container(ent.rx, last) {
+            TOO_LONG => {}
+            // Out of order still, in the skb that it was to be merged into or in another.
+            LATER => sure = false,
+            0 => sure = true,
+            skb => {
+                into = kread::get(skb, off!(skb_head));
+                sure = true;
+                if into != ptr && unsafe { HEADS.get(&into) }.is_none() {
+                    skb::learn_received(skb, into, ent);
+                }
+            }
+        }
+    }
+    if into != 0
+        && into != ptr
+        && let Some(other) = HEADS.get_ptr_mut(&into)
+    {
+        let other = unsafe { &mut *other };
+        if other.sock == ent.sock {
+            grown(into, other);
+            let end = other.seq.wrapping_add(other.len);
+            sure |= (last.wrapping_sub(other.seq) as i32) >= 0 && (last.wrapping_sub(end) as i32) < 0;
+        }
+    }
+    if sure { 0 } else { free_flag::RX_OOO }
 }
 
 #[inline(always)]

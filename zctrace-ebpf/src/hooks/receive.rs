@@ -143,8 +143,8 @@ fn read(skb: u64, sock: u64, copied: u32) {
     }
 }
 
-/// Data was queued on a receiver that `tcp_probe` does not show: UDP, AF_UNIX, TCP outside
-/// ESTABLISHED.
+/// Data was queued on a receiver that `tcp_probe` does not show: UDP, AF_UNIX, TCP outside ESTABLISHED and what
+/// makes a connection ESTABLISHED.
 #[raw_tracepoint(tracepoint = "sk_data_ready")]
 pub fn zct_data_ready(ctx: RawTracePointContext) -> i32 {
     twice::first(turn::DATA_READY, ctx.arg(0), || queued(ctx.arg(0)));
@@ -160,11 +160,8 @@ pub fn zct_data_ready2(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn queued(sk: u64) {
-    if kread::get::<u16>(sk, off!(sk_proto)) == proto::TCP
-        && kread::get::<u8>(sk, off!(sk_state)) == TCP_ESTABLISHED
-    {
-        return;
-    }
+    let shown = kread::get::<u16>(sk, off!(sk_proto)) == proto::TCP
+        && kread::get::<u8>(sk, off!(sk_state)) == TCP_ESTABLISHED;
     let queue = sk.wrapping_add(u64::from(off!(sk_rcvq)));
     let tail: u64 = kread::get(queue, off!(skb_prev));
     if tail == queue || tail == 0 {
@@ -175,6 +172,9 @@ fn queued(sk: u64) {
         return;
     };
     let ent = unsafe { &mut *ent };
+    if shown && ent.rx != 0 {
+        return;
+    }
     ent.rx = sk;
     ent.flags |= free_flag::RX;
     grown(head, ent);
@@ -185,6 +185,8 @@ const WALK: u32 = 48;
 
 /// What [`container`] answers when it did not get there.
 pub const TOO_LONG: u64 = 1;
+/// ... when the byte is not in the queue yet: it is out of order.
+pub const LATER: u64 = 2;
 
 /// The skb in a receive queue that holds sequence number `seq`, looked for from the newest back;
 /// 0 when none does any more.
@@ -196,9 +198,10 @@ pub fn container(rx: u64, seq: u32) -> u64 {
         if skb == queue || skb == 0 {
             return 0;
         }
-        let first: u32 = kread::get(skb.wrapping_add(u64::from(off!(skb_cb))), off!(cb_seq));
-        if (seq.wrapping_sub(first) as i32) >= 0 {
-            return skb;
+        let cb = skb.wrapping_add(u64::from(off!(skb_cb)));
+        if (seq.wrapping_sub(kread::get(cb, off!(cb_seq))) as i32) >= 0 {
+            let end: u32 = kread::get(cb, off!(cb_end_seq));
+            return if (seq.wrapping_sub(end) as i32) < 0 { skb } else { LATER };
         }
         skb = kread::get(skb, off!(skb_prev));
     }

@@ -342,6 +342,7 @@ impl Engine {
             }
             let copied = head_flag::USER | head_flag::LOOPBACK;
             let orphaned = h.flags & copied == copied;
+            s.segmented |= h.flags & head_flag::SEGMENT != 0;
             s.head(h.head, state.start, state.end, (at, orphaned), &mut self.ledger);
         }
         self.heads.insert(h.head, state);
@@ -440,10 +441,13 @@ impl Engine {
                 } else {
                     None
                 };
-                let moved = has(free_flag::MOVED) && has(free_flag::RX) && !copies;
                 if has(free_flag::UNA) {
                     s.ack(f.snd_una, at, &mut self.ledger);
                 }
+                // What arrives on this machine is seen there, if it was not merged into a packet before
+                // (`tcp_add_backlog()`).
+                let unseen = loopback && !has(free_flag::RX) && !s.segmented && s.was_acked(head.end);
+                let moved = (has(free_flag::MOVED) && has(free_flag::RX) || unseen) && !copies;
                 s.free(
                     f.head,
                     head.start,

@@ -102,6 +102,8 @@ pub(super) struct Stream {
     /// Nothing unsent will ever be sent, since then.
     closed: Option<u64>,
     pub(super) reset: bool,
+    /// Some of its packets were cut in software: what a receiver sees is not what was sent.
+    pub(super) segmented: bool,
     holds: BTreeMap<(u64, TransferId), Hold>,
     /// Those whose call still runs: where they end is not known.
     running: BTreeSet<(u64, TransferId)>,
@@ -145,6 +147,7 @@ impl Stream {
             acked: Mark { to: acked, ..Mark::default() },
             closed: None,
             reset: false,
+            segmented: false,
             holds: BTreeMap::new(),
             running: BTreeSet::new(),
             unacked: BTreeSet::new(),
@@ -404,6 +407,11 @@ impl Stream {
     /// Everything before this is acknowledged and read by a receiver on this machine.
     fn over(&self) -> u64 {
         self.read.to.min(self.acked.to)
+    }
+
+    /// Whether everything before `end` is acknowledged.
+    pub(super) fn was_acked(&self, end: u64) -> bool {
+        self.acked.to >= end
     }
 
     /// Whether a receiver on this machine has copied everything before `end`.

@@ -190,7 +190,8 @@ impl Score {
         let differ = |i: &usize| round.got.get(*i) != round.content.get(*i);
         let all = 0..round.got.len().max(round.content.len());
         let (first, last) = (all.clone().find(differ), all.rev().find(differ));
-        self.wrong.push(format!("{what}: {t}\n  did {:?}\n  got other bytes {first:?}..={last:?}", round.did));
+        self.wrong
+            .push(format!("{what}: {t}\n  did {:?}\n  got other bytes {first:?}..={last:?}", round.did));
     }
 
     /// What fingerprints say the peer got, against what it got.
