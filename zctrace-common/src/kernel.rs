@@ -73,7 +73,7 @@ pub mod op {
     pub const URING_SEND_ZC: u8 = 7;
     /// `IORING_OP_SENDMSG_ZC`
     pub const URING_SENDMSG_ZC: u8 = 8;
-    /// None of them: the kernel itself sends (`sk->sk_kern_sock`). In no [`super::OpEnter`].
+    /// None of them: a thread of the kernel sends (`PF_KTHREAD`, or `sk->sk_kern_sock`). In no [`super::OpEnter`].
     pub const KERNEL: u8 = 9;
 }
 

@@ -157,6 +157,8 @@ layout! {
     task_files = "task_struct"."files";
     /// `task->signal`
     task_signal = "task_struct"."signal";
+    /// `task->flags`: `PF_KTHREAD`
+    task_flags = "task_struct"."flags";
     /// `task->tgid`
     task_tgid = "task_struct"."tgid";
     /// `task->thread_info.status` (x86: TS_COMPAT)

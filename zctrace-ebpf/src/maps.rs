@@ -108,6 +108,10 @@ pub static WAITING: Array<u64> = Array::with_max_entries(WAITING_SLOTS, 0);
 /// A power of two.
 pub const WAITING_SLOTS: u32 = 4096;
 
+/// Sockets that threads of the kernel send on, by `struct sock *`.
+#[map]
+pub static BY_KERNEL: LruHashMap<u64, u32> = LruHashMap::with_max_entries(4096, 0);
+
 /// Room for content. Only `content` and `print` use it.
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(4, 0);

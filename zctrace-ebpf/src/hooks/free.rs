@@ -19,7 +19,7 @@ use crate::{
     content, emit,
     globals::{cfg_get, off},
     kread,
-    maps::{HEADS, HeadEnt, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
+    maps::{BY_KERNEL, HEADS, HeadEnt, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
     print, skb, twice,
 };
 
@@ -224,6 +224,7 @@ fn pipe(ptr: u64) {
 #[inline(always)]
 fn sock(ptr: u64) {
     let _ = RECEIVERS.remove(&ptr);
+    let _ = BY_KERNEL.remove(&ptr);
     if emit::gate(gate::RX_SPLICE) {
         let _ = RX_SPLICE.remove(&ptr);
     }

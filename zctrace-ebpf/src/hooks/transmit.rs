@@ -1,4 +1,5 @@
-//! `net:net_dev_queue`, `net:net_dev_start_xmit`, `tcp:tcp_retransmit_skb`: heads on their way out.
+//! `net:net_dev_queue`, `net:net_dev_start_xmit`, `tcp:tcp_retransmit_skb`: heads on their way out;
+//! `sock:sock_send_length`: who sends.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use zctrace_common::kernel::{Retransmit, head_flag, kind, op, proto};
@@ -7,7 +8,7 @@ use crate::{
     emit, filter,
     globals::{cfg_get, off},
     kread,
-    maps::SOCKS,
+    maps::{BY_KERNEL, SOCKS},
     skb, track,
 };
 
@@ -49,9 +50,10 @@ fn packet(skb: u64, flags: u32) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn zct_fn_by_kernel(skb: u64, sk: u64) -> u64 {
-    let kernel: u8 = kread::opt(sk, off!(sk_kern)).unwrap_or_default();
+    let flags: u8 = kread::opt(sk, off!(sk_kern)).unwrap_or_default();
+    let made_by_kernel = flags >> (off!(sk_kern_bit) & 7) & 1 != 0;
     if kread::get::<u32>(skb, off!(skb_data_len)) == 0
-        || kernel >> (off!(sk_kern_bit) & 7) & 1 == 0
+        || (!made_by_kernel && unsafe { BY_KERNEL.get(&sk) }.is_none())
         || kread::get::<u16>(sk, off!(sk_proto)) != proto::TCP
         || skb::zct_fn_lends(skb) == 0
         || !filter::sock(sk)
@@ -59,6 +61,24 @@ pub extern "C" fn zct_fn_by_kernel(skb: u64, sk: u64) -> u64 {
         return 0;
     }
     track::zct_fn_sock(sk, 1)
+}
+
+/// A message was sent, by a thread of the kernel: whose the socket is does not tell (NVMe over TCP has a
+/// file for its own, nfsd takes one from a process).
+#[raw_tracepoint(tracepoint = "sock_send_length")]
+pub fn zct_send_length(ctx: RawTracePointContext) -> i32 {
+    const PF_KTHREAD: u32 = 0x0020_0000;
+    if cfg_get!(ops) & (1 << op::KERNEL) == 0
+        || kread::get::<u32>(kread::task(), off!(task_flags)) & PF_KTHREAD == 0
+    {
+        return 0;
+    }
+    let sk: u64 = ctx.arg(0);
+    if kread::get::<u16>(sk, off!(sk_proto)) == proto::TCP && unsafe { BY_KERNEL.get(&sk) }.is_none() {
+        track::remember_slab(sk);
+        let _ = BY_KERNEL.insert(&sk, &1, 0);
+    }
+    0
 }
 
 #[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]

@@ -112,6 +112,7 @@ programs! {
     "zct_reset" "tcp" "tcp_receive_reset" Adds false "resets by the peer" / "a reset shows as a close";
     "zct_set_state" "sock" "inet_sock_set_state" Frees false "end of TCP connections" / "unsent data of a closed connection stays open";
     "zct_retransmit" "tcp" "tcp_retransmit_skb" Adds false "retransmissions" / "retransmissions are not counted";
+    "zct_send_length" "sock" "sock_send_length" Adds false "sends by threads of the kernel" / "what the kernel itself sends may be missed";
     "zct_start_xmit" "net" "net_dev_start_xmit" Learns false "software GSO segments" / "a release on devices without GSO could be claimed too early";
     "zct_net_dev_queue" "net" "net_dev_queue" Learns true "first transmit; which skb heads hold lent pages" / "nothing can be traced";
     "zct_dirty" "writeback" "writeback_dirty_folio" Watches false "stores through mappings that make a clean page dirty" / "a store through a mapping may be unattributed";
