@@ -7,7 +7,7 @@ use crate::{
     globals::off,
     kread,
     maps::{PENDING, WAITING, WAITING_SLOTS},
-    watch,
+    watch::{self, Watched},
 };
 use zctrace_common::counter;
 
@@ -19,30 +19,33 @@ fn waiting(inode: u64) -> Option<*mut u64> {
     WAITING.get_ptr_mut(((inode >> 6).wrapping_mul(SPREAD) >> (64 - BITS)) as u32)
 }
 
-/// A call (by its task) or a request (by its `struct io_kiocb *`) may change the file. `false`: that is
-/// watched by now, and the change can be stated.
+/// The watched file that a call (by its task) or a request (by its `struct io_kiocb *`) may change. Where it is
+/// not watched the change is pending.
 #[inline(always)]
-pub fn begins(key: u64, file: u64) -> bool {
+pub fn watched(key: u64, file: u64) -> Option<Watched> {
     const S_IFMT: u16 = 0o170000;
     const S_IFREG: u16 = 0o100000;
+    let known = watch::behind(file);
+    if known.is_some() || file == 0 {
+        return known;
+    }
     let inode = kread::host_of(file);
     if kread::get::<u16>(inode, off!(inode_mode)) & S_IFMT != S_IFREG {
-        return true;
+        return None;
     }
-    let Some(count) = waiting(inode) else {
-        return true;
-    };
-    // Before the file is looked for: whoever watches it looks here afterwards.
+    let count = waiting(inode)?;
+    // Before the file is looked for again: whoever watches it looks here afterwards.
     emit::add(count, 1);
-    if watch::find(inode).is_some() {
+    let known = watch::behind(file);
+    if known.is_some() {
         emit::add(count, u64::MAX);
-        return false;
+        return known;
     }
     if PENDING.insert(&key, &inode, 0).is_err() {
         emit::add(count, u64::MAX);
         emit::count(counter::CHANGES_FULL);
     }
-    true
+    None
 }
 
 /// It is over, if it was pending.

@@ -158,13 +158,12 @@ fn awaits_input(class: u8) -> bool {
 #[inline(always)]
 fn watched(class: u8, regs: &Regs) -> Option<Watched> {
     let file = kread::file_of(kread::task(), regs.arg(descriptor(class)));
-    let known = watch::behind(file);
-    if known.is_some() || !awaits_input(class) || file == 0 {
-        return known;
+    if !awaits_input(class) {
+        return watch::behind(file);
     }
     let tid = u64::from(bpf_get_current_pid_tgid() as u32);
     pending::over(tid);
-    if pending::begins(tid, file) { None } else { watch::behind(file) }
+    pending::watched(tid, file)
 }
 
 /// A call of this class is entered.
@@ -217,17 +216,18 @@ pub fn missed(tid: u32) {
 #[inline(always)]
 pub fn exit(class: u8, regs: &Regs, ret: i64) {
     let tid = bpf_get_current_pid_tgid() as u32;
-    if !emit::gate(gate::FILES) {
-        if awaits_input(class) {
-            pending::over(u64::from(tid));
-        }
-        return;
+    if emit::gate(gate::FILES) {
+        returned(tid, class, regs, ret);
     }
+    if awaits_input(class) {
+        pending::over(u64::from(tid));
+    }
+}
+
+#[inline(always)]
+fn returned(tid: u32, class: u8, regs: &Regs, ret: i64) {
     let Some(ent) = (unsafe { CHANGES.get(&tid) }) else {
         late(class, regs, ret);
-        if awaits_input(class) {
-            pending::over(u64::from(tid));
-        }
         return;
     };
     let mut ent = *ent;

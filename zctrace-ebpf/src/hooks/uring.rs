@@ -253,11 +253,7 @@ fn submitted(req: u64, op: u8) -> u64 {
         return 0;
     }
     let file = if opens(op) { 0 } else { file_of(req) };
-    let mut known = watch::behind(file);
-    if known.is_none() && file != 0 && !pending::begins(req, file) {
-        known = watch::behind(file);
-    }
-    let t = match known {
+    let t = match pending::watched(req, file) {
         Some(t) => t,
         None if file == 0 => Watched::default(),
         None => return 0,

@@ -301,7 +301,7 @@ impl Stream {
             return;
         };
         let done = !hold.in_call
-            && (self.acked.to >= hold.end || self.closed.is_some())
+            && (self.was_acked(hold.end) || self.closed.is_some())
             && !self.covered(key.0, hold.end);
         if done && let Some(hold) = self.holds.remove(&key) {
             self.unacked.remove(&(hold.end, key.0, hold.id));
@@ -620,11 +620,11 @@ impl Stream {
     pub(super) fn freed_by(&self, end: u64, loopback: bool) -> ReleasedBy {
         if self.reset {
             ReleasedBy::Reset
-        } else if self.closed.is_some() && self.acked.to < end {
+        } else if self.closed.is_some() && !self.was_acked(end) {
             ReleasedBy::Close
         } else if loopback {
             ReleasedBy::ReceiverRead
-        } else if self.acked.to >= end {
+        } else if self.was_acked(end) {
             ReleasedBy::TxComplete
         } else {
             ReleasedBy::Ack
