@@ -128,12 +128,15 @@ pub mod op_flag {
     pub const DIRECT: u8 = 2;
     /// The socket's route has no NETIF_F_SG: `tcp_sendmsg_locked()` copies.
     pub const NO_SG: u8 = 4;
-    /// The socket has an upper-layer protocol (kTLS, ...): frags do not show the file's pages.
+    /// The socket has an upper-layer protocol that sends (kTLS on a device, ...): frags do not show the
+    /// file's pages.
     pub const ULP: u8 = 8;
     /// `file->f_op->splice_read` is `copy_splice_read()`.
     pub const COPY_READ: u8 = 16;
     /// The output file or SPLICE_F_NONBLOCK makes the call non-blocking.
     pub const NONBLOCK: u8 = 32;
+    /// kTLS in software (`TLS_SW`): what is sent is encrypted into other pages.
+    pub const TLS: u8 = 64;
 }
 
 /// Bits of [`OpEnter::watch`]: what is known of changes to a file that is lent.
@@ -223,6 +226,10 @@ pub mod op_exit {
     pub const UNSEEN: u32 = 2;
     /// It did not go to the socket or pipe that it named when it was submitted.
     pub const ELSEWHERE: u32 = 4;
+    /// The socket has an upper-layer protocol that sends now: `op_flag::ULP` or `op_flag::TLS`.
+    pub const ULP: u32 = 8;
+    /// kTLS in software has encrypted all that it was given: no open record, none that is not ready.
+    pub const ENCRYPTED: u32 = 16;
 }
 
 /// The system call of the same task (`Header::task`), or the request, returned.

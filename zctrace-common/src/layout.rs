@@ -33,6 +33,8 @@ macro_rules! layout {
             pub sk_kern: u32,
             /// Which bit of that byte it is
             pub sk_kern_bit: u32,
+            /// Where kTLS keeps its state.
+            pub tls: TlsLayout,
             /// This architecture's `O_DIRECT`.
             pub o_direct: u32,
             /// Offsets of the six arguments in `struct pt_regs`.
@@ -55,6 +57,42 @@ macro_rules! layout {
     };
     (@need optional) => { true };
     (@need) => { false };
+}
+
+/// Byte offsets in the structs of the module `tls`; all [`MISSING`] where it is not loaded.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct TlsLayout {
+    /// The byte of `struct tls_context` that has `tx_conf`
+    pub tx_conf: u32,
+    /// Which bit of that byte is its lowest
+    pub tx_conf_bit: u32,
+    /// `tls_context->priv_ctx_tx`
+    pub tx: u32,
+    /// `tls_sw_context_tx->open_rec`
+    pub open: u32,
+    /// `tls_sw_context_tx->tx_list`
+    pub list: u32,
+    /// `tls_rec->list`
+    pub rec_list: u32,
+    /// `tls_rec->tx_ready`
+    pub rec_ready: u32,
+    /// `tls_rec->msg_plaintext.sg.size`
+    pub rec_size: u32,
+}
+
+impl TlsLayout {
+    /// Not known.
+    pub const MISSING: Self = Self {
+        tx_conf: MISSING,
+        tx_conf_bit: 0,
+        tx: MISSING,
+        open: MISSING,
+        list: MISSING,
+        rec_list: MISSING,
+        rec_ready: MISSING,
+        rec_size: MISSING,
+    };
 }
 
 /// One entry of [`FIELDS`].
@@ -329,6 +367,12 @@ layout! {
     tcp_ooo_last = "tcp_sock"."ooo_last_skb";
     /// `icsk->icsk_ulp_ops`
     icsk_ulp = "inet_connection_sock"."icsk_ulp_ops", optional;
+    /// `icsk->icsk_ulp_data`
+    icsk_ulp_data = "inet_connection_sock"."icsk_ulp_data", optional;
+    /// `tcp_ulp_ops->name`
+    ulp_name = "tcp_ulp_ops"."name", optional;
+    /// `sk->sk_user_data`
+    sk_user_data = "sock"."sk_user_data";
     /// `unix_sk(sk)->addr`
     unix_addr = "unix_sock"."addr", optional;
     /// `unix_sk(sk)->peer`

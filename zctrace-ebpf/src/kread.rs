@@ -43,6 +43,19 @@ pub fn user<T: Copy + Default>(addr: u64) -> T {
     }
 }
 
+/// `compound_head()` of a page with this `compound_head`, or `compound_info`: since Linux 7.2 that may be
+/// what to mask the page's address with.
+#[inline(always)]
+pub fn compound_head(page: u64, link: u64) -> u64 {
+    // Of masks all upper bits are set, which of pointers they are not: no `struct page` lies there.
+    const MASKS: u64 = (1 << 30) - 1;
+    match link & 1 {
+        0 => page,
+        _ if link | MASKS == u64::MAX => page & (link - 1),
+        _ => link - 1,
+    }
+}
+
 /// `current`
 #[inline(always)]
 pub fn task() -> u64 {

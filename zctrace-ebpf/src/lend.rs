@@ -19,7 +19,7 @@ use crate::{
     kread::{self, End},
     maps::{CALL, NOTIFS, NotifEnt, OPS, OpEnt, PIPES, REQUESTS, RX_SPLICE, SOCKS},
     memory::{Area, area},
-    track, watch,
+    track, upper, watch,
 };
 
 const O_NONBLOCK: u32 = 0o4000;
@@ -353,10 +353,7 @@ fn sock_state(sk: u64) -> u8 {
     if kread::get::<u64>(sk, off!(sk_route_caps)) & NETIF_F_SG == 0 {
         flags |= op_flag::NO_SG;
     }
-    if kread::opt::<u64>(sk, off!(icsk_ulp)).unwrap_or_default() != 0 {
-        flags |= op_flag::ULP;
-    }
-    flags
+    flags | upper::at_enter(sk)
 }
 
 /// TCP: `write_seq` of a tracked socket. Pipe: its head.
@@ -406,6 +403,9 @@ pub fn leave(ent: &OpEnt, ret: i64, flags: u32) {
     let mut behind = None;
     body.dst_pos = reached(ent.dst_kind, ent.dst);
     if ent.dst_kind == end::SOCK && ent.dst != 0 {
+        if is_tcp(ent.dst) {
+            body.flags |= upper::at_exit(ent.dst);
+        }
         if ent.src_kind == end::MEMORY {
             body.zckey = kread::get(ent.dst, off!(sk_zckey));
         }

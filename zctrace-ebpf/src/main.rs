@@ -26,6 +26,7 @@ mod print;
 mod skb;
 mod track;
 mod twice;
+mod upper;
 mod watch;
 
 #[unsafe(link_section = "license")]

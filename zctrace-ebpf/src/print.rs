@@ -78,9 +78,8 @@ struct Folio {
 fn folio(scratch: &mut Scratch, page: u64) -> Option<Folio> {
     fetch(scratch, page)?;
     let link = field(scratch, off!(page_head));
-    let mut at = page;
-    if link & 1 != 0 {
-        at = link - 1;
+    let at = kread::compound_head(page, link);
+    if at != page {
         fetch(scratch, at)?;
     }
     let nth = page.wrapping_sub(at) >> 6;

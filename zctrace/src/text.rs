@@ -83,6 +83,7 @@ pub fn copied(by: Copied) -> (&'static str, &'static str) {
         Copied::NoScatterGather => ("no-scatter-gather", "the route's device has no scatter-gather"),
         Copied::NotAsked => ("no-so-zerocopy", "the socket has no SO_ZEROCOPY, so MSG_ZEROCOPY was ignored"),
         Copied::Mptcp => ("mptcp", "MPTCP copies"),
+        Copied::Tls => ("ktls-software", "kTLS encrypts into pages of its own"),
         Copied::Loopback => ("loopback", "a receiver on this machine gets a copy"),
         Copied::Notified => ("notified", "the notification says so"),
     }

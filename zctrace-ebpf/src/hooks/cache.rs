@@ -44,7 +44,7 @@ fn bytes(folio: u64) -> u64 {
     // Of a large folio, the second page says whose tail it is.
     let second = folio.wrapping_add(u64::from(off!(page_size_of)));
     let link: u64 = kread::get(second, off!(page_head));
-    if link != folio + 1 {
+    if kread::compound_head(second, link) != folio {
         return 4096;
     }
     let order: Option<u8> = kread::opt(folio, off!(folio_order));

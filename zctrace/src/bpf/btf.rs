@@ -65,35 +65,58 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(four.try_into().ok()?))
 }
 
+/// Types and strings of a blob.
+fn parts(blob: &[u8]) -> Result<(&[u8], &[u8]), BtfError> {
+    let magic = blob.get(..2).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
+    if magic != Some(MAGIC) {
+        return Err(BtfError::Magic);
+    }
+    let word = |i: usize| u32_at(blob, i).map(|v| v as usize).ok_or(BtfError::Short);
+    let header = word(4)?;
+    let part = |off: usize, len: usize| -> Result<&[u8], BtfError> {
+        let start = header.checked_add(off).ok_or(BtfError::Short)?;
+        let end = start.checked_add(len).ok_or(BtfError::Short)?;
+        blob.get(start..end).ok_or(BtfError::Short)
+    };
+    Ok((part(word(8)?, word(12)?)?, part(word(16)?, word(20)?)?))
+}
+
 impl Btf {
     /// Reads a blob such as `/sys/kernel/btf/vmlinux`.
     ///
     /// # Errors
     /// When it is not BTF or ends early.
     pub fn parse(blob: &[u8]) -> Result<Self, BtfError> {
-        let magic = blob.get(..2).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
-        if magic != Some(MAGIC) {
-            return Err(BtfError::Magic);
-        }
-        let word = |i: usize| u32_at(blob, i).map(|v| v as usize).ok_or(BtfError::Short);
-        let header = word(4)?;
-        let part = |off: usize, len: usize| -> Result<Vec<u8>, BtfError> {
-            let start = header.checked_add(off).ok_or(BtfError::Short)?;
-            let end = start.checked_add(len).ok_or(BtfError::Short)?;
-            blob.get(start..end).map(<[u8]>::to_vec).ok_or(BtfError::Short)
-        };
+        let (types, strings) = parts(blob)?;
         let mut btf = Self {
-            types: part(word(8)?, word(12)?)?,
-            strings: part(word(16)?, word(20)?)?,
+            types: types.to_vec(),
+            strings: strings.to_vec(),
             at: vec![usize::MAX],
             structs: HashMap::new(),
         };
-        btf.index()?;
+        btf.index(0)?;
         Ok(btf)
     }
 
-    fn index(&mut self) -> Result<(), BtfError> {
-        let mut pos = 0;
+    /// Adds the types of a module: their ids and names go on where the kernel's end.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; then only the kernel's types are there.
+    pub fn add_module(&mut self, blob: &[u8]) -> Result<(), BtfError> {
+        let (types, strings) = parts(blob)?;
+        let (ids, from, names) = (self.at.len(), self.types.len(), self.strings.len());
+        self.types.extend(types);
+        self.strings.extend(strings);
+        self.index(from).inspect_err(|_| {
+            self.at.truncate(ids);
+            self.types.truncate(from);
+            self.strings.truncate(names);
+            self.structs.retain(|_, id| (*id as usize) < ids);
+        })
+    }
+
+    fn index(&mut self, from: usize) -> Result<(), BtfError> {
+        let mut pos = from;
         while pos < self.types.len() {
             let t = self.type_at(pos).ok_or(BtfError::Short)?;
             let id = u32::try_from(self.at.len()).map_err(|_| BtfError::Short)?;

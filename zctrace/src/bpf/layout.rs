@@ -1,6 +1,6 @@
 //! Fills [`KernelLayout`] from BTF.
 
-use zctrace_common::layout::{FIELDS, KernelLayout, MISSING};
+use zctrace_common::layout::{FIELDS, KernelLayout, MISSING, TlsLayout};
 
 use super::btf::Btf;
 
@@ -53,8 +53,24 @@ pub fn resolve(btf: &Btf) -> Result<Resolved, LayoutError> {
     layout.sock_zerocopy =
         btf.enumerator("SOCK_ZEROCOPY").ok_or_else(|| LayoutError("enum sock_flags SOCK_ZEROCOPY".into()))?;
     (layout.sk_kern, layout.sk_kern_bit) = btf.bit("sock", "sk_kern_sock").unwrap_or((MISSING, 0));
+    layout.tls = tls(btf).unwrap_or(TlsLayout::MISSING);
     registers(btf, &mut layout)?;
     Ok(Resolved { layout, missing })
+}
+
+/// Where kTLS keeps its state: all of it or nothing.
+fn tls(btf: &Btf) -> Option<TlsLayout> {
+    let (tx_conf, tx_conf_bit) = btf.bit("tls_context", "tx_conf")?;
+    Some(TlsLayout {
+        tx_conf,
+        tx_conf_bit,
+        tx: btf.offset("tls_context", "priv_ctx_tx")?,
+        open: btf.offset("tls_sw_context_tx", "open_rec")?,
+        list: btf.offset("tls_sw_context_tx", "tx_list")?,
+        rec_list: btf.offset("tls_rec", "list")?,
+        rec_ready: btf.offset("tls_rec", "tx_ready")?,
+        rec_size: btf.offset("tls_rec", "msg_plaintext.sg.size")?,
+    })
 }
 
 /// Where `struct pt_regs` keeps arguments.

@@ -128,7 +128,14 @@ fn btf_path() -> PathBuf {
 fn read_layout(notes: &mut Vec<String>) -> Result<KernelLayout, LoadError> {
     let path = btf_path();
     let blob = std::fs::read(&path).map_err(|source| LoadError::NoBtf { path: path.clone(), source })?;
-    let btf = Btf::parse(&blob).map_err(|source| LoadError::BadBtf { path, source })?;
+    // kTLS is a module: without it, or with one that cannot be read, no socket has it or what it does is unknown.
+    let module = std::fs::read(path.with_file_name("tls"));
+    let mut btf = Btf::parse(&blob).map_err(|source| LoadError::BadBtf { path, source })?;
+    if let Ok(module) = module
+        && let Err(e) = btf.add_module(&module)
+    {
+        notes.push(format!("the types of the module tls: {e}: what kTLS sends is unknown"));
+    }
     let resolved = resolve(&btf)?;
     notes.extend(resolved.missing.iter().map(|f| format!("this kernel has no {f}")));
     Ok(resolved.layout)

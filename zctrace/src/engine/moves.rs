@@ -139,7 +139,7 @@ impl Engine {
                 t.socket = Some(Arc::clone(&sock.name));
                 t.copied = t.copied.or(call.copied);
             }
-            if call.opaque() {
+            if call.hidden(x) {
                 self.ledger.reason(s.id, Reason::UpperLayer);
             }
         }

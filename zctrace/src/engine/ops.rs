@@ -46,8 +46,15 @@ impl Call {
         self.copied.is_some()
     }
 
+    /// Packets do not show its pages.
     pub(super) fn opaque(&self) -> bool {
-        self.enter.flags & op_flag::ULP != 0
+        self.enter.flags & (op_flag::ULP | op_flag::TLS) != 0
+    }
+
+    /// An upper-layer protocol may still have its bytes, or has made them something else.
+    pub(super) fn hidden(&self, x: &OpExit) -> bool {
+        let uses = self.enter.flags & op_flag::TLS != 0 || x.flags & op_exit::ULP != 0;
+        self.enter.flags & op_flag::ULP != 0 || (uses && !self.copies())
     }
 
     fn is_memory(&self) -> bool {
@@ -157,7 +164,7 @@ impl Engine {
         let others = [
             (unwatched, Reason::MemoryUnwatched),
             (scattered, Reason::MemoryScattered),
-            (call.opaque(), Reason::UpperLayer),
+            (e.flags & op_flag::ULP != 0, Reason::UpperLayer),
         ];
         for (_, reason) in watch.into_iter().chain(others).filter(|(applies, _)| *applies) {
             self.ledger.reason(id, reason);
@@ -355,6 +362,9 @@ impl Engine {
             call.late = true;
             self.begin(at, &mut call);
         }
+        if call.enter.flags & op_flag::TLS != 0 && x.flags & op_exit::ENCRYPTED != 0 {
+            call.copied = call.copied.or(Some(Copied::Tls));
+        }
         let took = x.src_pos != 0 || x.src_head != 0 || x.src_off != 0;
         if took && call.entered <= self.lossy_until {
             // The exit of this call and the entry of another may be lost: then these are the other's
@@ -375,6 +385,10 @@ impl Engine {
         let (e, id) = (&call.enter, call.id);
         if let Some(t) = self.ledger.get(id) {
             t.bytes = moved;
+            t.copied = t.copied.or(call.copied);
+        }
+        if call.hidden(x) {
+            self.ledger.reason(id, Reason::UpperLayer);
         }
         call.doubts(x, moved).for_each(|reason| self.ledger.reason(id, reason));
         // Somebody asked for it just then.

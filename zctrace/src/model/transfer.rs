@@ -71,6 +71,8 @@ pub enum Copied {
     NotAsked,
     /// `mptcp_sendmsg()` copies.
     Mptcp,
+    /// kTLS in software: `tls_do_encryption()` writes to other pages.
+    Tls,
     /// The receiver is on this machine and gets a copy (`skb_orphan_frags_rx()`); what is not
     /// acknowledged is lent all the same.
     Loopback,
@@ -203,7 +205,7 @@ pub enum Reason {
     FragsMoved,
     /// The pipe was resized or its slots do not add up.
     PipeChanged,
-    /// An upper-layer protocol (kTLS) hides the pages.
+    /// An upper-layer protocol hides the pages: kTLS on a device, or one whose record is still open.
     UpperLayer,
     /// Nothing watched for changes: a recording of an older version, or a probe was missing.
     MutationsUnwatched,

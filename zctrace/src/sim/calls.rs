@@ -1,7 +1,7 @@
 //! System calls: they begin, move some bytes now and then, and return. In between anything may
 //! happen, frees of what they sent included.
 
-use zctrace_common::kernel::{OpEnter, OpExit, end, kind, op, op_flag, pipe_why, watch};
+use zctrace_common::kernel::{OpEnter, OpExit, end, kind, op, op_exit, op_flag, pipe_why, watch};
 
 use super::truth::Lent;
 use super::world::{DEV, PAGE, Piece, World, low};
@@ -35,6 +35,8 @@ pub(super) struct Call {
     done: u64,
     copies: bool,
     opaque: bool,
+    /// `op_exit::*`
+    says: u32,
     /// Head of the destination pipe at the entry.
     head: u64,
     /// Transfers whose pages it took from a pipe: it answers for them until it returns.
@@ -108,7 +110,7 @@ impl World {
     fn begin(&mut self, task: usize, op: u8, from: From, to: To, count: u64) {
         let mut body =
             OpEnter { op, count, cgroup: 1, comm: *b"sim\0\0\0\0\0\0\0\0\0\0\0\0\0", ..OpEnter::default() };
-        let (mut copies, mut opaque, mut head) = (false, false, 0);
+        let (mut copies, mut opaque, mut head, mut says) = (false, false, 0, 0);
         let mut lent = None;
         match from {
             From::File { ino, off } => {
@@ -135,6 +137,7 @@ impl World {
         match to {
             To::Tcp(i) => {
                 (body.dst_kind, body.dst) = (end::SOCK, self.tcp_track(i));
+                let encrypted = self.rng.chance(70);
                 let tcp = &mut self.tcps[i];
                 tcp.writers += 1;
                 body.dst_pos = low(tcp.write_seq).into();
@@ -142,6 +145,11 @@ impl World {
                 body.flags |= if tcp.copies { op_flag::COPY_READ } else { 0 };
                 body.flags |= if tcp.opaque { op_flag::ULP } else { 0 };
                 (copies, opaque) = (copies || tcp.copies, tcp.opaque);
+                if tcp.tls {
+                    body.flags |= op_flag::TLS;
+                    says = op_exit::ULP | if encrypted { op_exit::ENCRYPTED } else { 0 };
+                    (copies, opaque) = (copies || encrypted, opaque || !(copies || encrypted));
+                }
             }
             To::Packets(i) => {
                 (body.dst_kind, body.dst) = (end::SOCK, self.packet_track(i));
@@ -170,7 +178,7 @@ impl World {
         self.wire.put(at, kind::OP_ENTER, task_id(task), &body);
         let (moved, plain, done) = (Vec::new(), false, 0);
         self.calls[task] =
-            Some(Call { op, from, to, opened, count, done, copies, opaque, head, moved, plain });
+            Some(Call { op, from, to, opened, count, done, copies, opaque, says, head, moved, plain });
     }
 
     /// The call gets something done.
@@ -281,7 +289,7 @@ impl World {
             return;
         };
         let ret = if call.done > 0 { i64::try_from(call.done).unwrap_or(0) } else { EAGAIN };
-        let mut body = OpExit { ret, ..OpExit::default() };
+        let mut body = OpExit { ret, flags: call.says, ..OpExit::default() };
         if let From::Pipe(i) = call.from {
             let pipe = &mut self.pipes[i];
             pipe.consumers -= 1;

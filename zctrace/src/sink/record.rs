@@ -378,6 +378,7 @@ fn entered(h: &Header, e: &OpEnter) -> String {
         (op_flag::COPY_READ, "this file system copies"),
         (op_flag::NO_SG, "the route cannot take pages"),
         (op_flag::ULP, "an upper-layer protocol hides its pages"),
+        (op_flag::TLS, "kTLS encrypts in software: copied, once a record is closed"),
     ] {
         if e.flags & flag != 0 {
             let _ = write!(text, "; {words}");

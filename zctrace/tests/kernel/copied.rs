@@ -20,12 +20,17 @@ fn only(trace: &Trace) -> Value {
     found[0].clone()
 }
 
-fn overwrite(path: &Path, bytes: usize) {
+pub(crate) fn overwrite(path: &Path, bytes: usize) {
     File::options().write(true).open(path).unwrap().write_all_at(&vec![0xee; bytes], 0).unwrap();
 }
 
 /// Sends a file in every way, and overwrites it after each: the receiver gets what it was.
-fn nothing_arrives_late(to: impl AsFd, from: &mut impl std::io::Read, path: &Path, content: &[u8]) {
+pub(crate) fn nothing_arrives_late(
+    to: impl AsFd,
+    from: &mut impl std::io::Read,
+    path: &Path,
+    content: &[u8],
+) {
     let open = File::open(path).unwrap();
     let ways: [&dyn Fn() -> usize; 3] = [
         &|| sendfile(&to, &open, 0, content.len()),

@@ -16,6 +16,7 @@ mod content;
 mod copied;
 mod ends;
 mod judge;
+mod ktls;
 mod lab;
 mod lent;
 mod load;
