@@ -277,4 +277,37 @@ mod tests {
             let _ = Btf::parse(blob.get(..cut).unwrap());
         }
     }
+
+    fn blob(types: &[u32], strings: &[u8]) -> Vec<u8> {
+        let [types_len, strings_len] = [4 * types.len(), strings.len()].map(|n| u32::try_from(n).unwrap());
+        let head = [u32::from(MAGIC) | 1 << 16, 24, 0, types_len, types_len, strings_len];
+        head.iter().chain(types).flat_map(|w| w.to_ne_bytes()).chain(strings.iter().copied()).collect()
+    }
+
+    /// `struct NAME { u32 MEMBER; }`, and the u32 before it where `int` says how it is called.
+    fn types(int: Option<u32>, name: u32, member: (u32, u32, u32)) -> Vec<u32> {
+        let int = int.map(|name| [name, KIND_INT << 24, 4, 32]);
+        let structure = [name, KIND_STRUCT << 24 | 1, 12, member.0, member.1, member.2];
+        int.into_iter().flatten().chain(structure).collect()
+    }
+
+    #[test]
+    fn a_module_goes_on_where_the_kernel_ends() {
+        let kernel = blob(&types(Some(1), 5, (7, 1, 32)), b"\0int\0s\0a\0");
+        let mut btf = Btf::parse(&kernel).unwrap();
+        assert_eq!((btf.offset("s", "a"), btf.offset("m", "b.a")), (Some(4), None));
+        // Its member is the kernel's struct, type 2.
+        let module = blob(&types(None, 9, (11, 2, 64)), b"m\0b\0");
+        for cut in 0..module.len() {
+            assert!(btf.add_module(module.get(..cut).unwrap()).is_err(), "{cut}");
+            assert_eq!((btf.offset("s", "a"), btf.offset("m", "b.a")), (Some(4), None), "{cut}");
+        }
+        let broken = blob(types(None, 9, (11, 2, 64)).get(..2).unwrap(), b"m\0b\0");
+        assert!(matches!(btf.add_module(&broken), Err(BtfError::Short)));
+        btf.add_module(&module).unwrap();
+        assert_eq!(
+            (btf.offset("m", "b"), btf.offset("m", "b.a"), btf.size("m")),
+            (Some(8), Some(12), Some(12))
+        );
+    }
 }

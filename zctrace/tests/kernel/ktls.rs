@@ -43,9 +43,10 @@ fn key(socket: &TcpStream, direction: i32) {
 
 fn tls() -> (TcpStream, TcpStream) {
     let (sender, receiver) = tcp(false);
-    for (socket, direction) in [(&sender, libc::TLS_TX), (&receiver, libc::TLS_RX)] {
+    for socket in [&sender, &receiver] {
         protocol(socket);
-        key(socket, direction);
+        key(socket, libc::TLS_TX);
+        key(socket, libc::TLS_RX);
     }
     (sender, receiver)
 }
