@@ -92,6 +92,18 @@ pub fn host_of(file: u64) -> u64 {
     get(get(file, off!(file_mapping)), off!(mapping_host))
 }
 
+pub const S_IFIFO: u16 = 0o010000;
+pub const S_IFBLK: u16 = 0o060000;
+pub const S_IFREG: u16 = 0o100000;
+pub const S_IFSOCK: u16 = 0o140000;
+
+/// `S_IF*` of an inode.
+#[inline(always)]
+pub fn file_type(inode: u64) -> u16 {
+    const S_IFMT: u16 = 0o170000;
+    get::<u16>(inode, off!(inode_mode)) & S_IFMT
+}
+
 /// What a file is, for a sender.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -106,22 +118,21 @@ pub struct End {
 
 #[inline(always)]
 pub fn end_of(file: u64) -> End {
-    const S_IFMT: u16 = 0o170000;
     let mut e = End { kind: end::OTHER, file, ptr: 0 };
     if file == 0 {
         return e;
     }
     let inode: u64 = get(file, off!(file_inode));
-    match get::<u16>(inode, off!(inode_mode)) & S_IFMT {
-        0o100000 | 0o060000 => {
+    match file_type(inode) {
+        S_IFREG | S_IFBLK => {
             e.kind = end::FILE;
             e.ptr = inode;
         }
-        0o010000 => {
+        S_IFIFO => {
             e.kind = end::PIPE;
             e.ptr = get(file, off!(file_private));
         }
-        0o140000 => {
+        S_IFSOCK => {
             let socket: u64 = get(file, off!(file_private));
             e.kind = end::SOCK;
             e.ptr = get(socket, off!(socket_sk));

@@ -19,6 +19,7 @@ use crate::{
     kread::{self, End},
     maps::{CALL, NOTIFS, NotifEnt, OPS, OpEnt, PIPES, REQUESTS, RX_SPLICE, SOCKS},
     memory::{Area, area},
+    seq::after,
     track, upper, watch,
 };
 
@@ -419,7 +420,7 @@ pub fn leave(ent: &OpEnt, ret: i64, flags: u32) {
                 }
             }
             // Somebody drained it while the producer was inside.
-            if (pos.tail.wrapping_sub(ent.dst_pos) as i32) > 0 {
+            if after(pos.tail, ent.dst_pos) {
                 behind = Some(Pipe {
                     pipe: unsafe { (*pipe).id },
                     head: pos.head,

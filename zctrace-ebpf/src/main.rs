@@ -23,6 +23,7 @@ mod maps;
 mod memory;
 mod pending;
 mod print;
+mod seq;
 mod skb;
 mod track;
 mod twice;

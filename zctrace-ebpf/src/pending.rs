@@ -23,14 +23,12 @@ fn waiting(inode: u64) -> Option<*mut u64> {
 /// not watched the change is pending.
 #[inline(always)]
 pub fn watched(key: u64, file: u64) -> Option<Watched> {
-    const S_IFMT: u16 = 0o170000;
-    const S_IFREG: u16 = 0o100000;
     let known = watch::behind(file);
     if known.is_some() || file == 0 {
         return known;
     }
     let inode = kread::host_of(file);
-    if kread::get::<u16>(inode, off!(inode_mode)) & S_IFMT != S_IFREG {
+    if kread::file_type(inode) != kread::S_IFREG {
         return None;
     }
     let count = waiting(inode)?;

@@ -11,6 +11,7 @@ use crate::{
     globals::off,
     kread,
     maps::{PIPES, PipeEnt, SEEN, SLABS, SOCKS, SeenKey, SockEnt},
+    seq::before,
 };
 
 /// The id of `sk`, which is tracked from now on; 0 when there is no room.
@@ -164,7 +165,7 @@ pub fn pipe_watch(ent: *mut PipeEnt) {
 #[inline(always)]
 pub fn pipe_drained(ent: *mut PipeEnt, tail: u32) {
     unsafe {
-        if (*ent).active != 0 && (*ent).busy == 0 && (tail.wrapping_sub((*ent).lent) as i32) >= 0 {
+        if (*ent).active != 0 && (*ent).busy == 0 && !before(tail, (*ent).lent) {
             (*ent).active = 0;
             gate_add(gate::PIPES, -1);
         }

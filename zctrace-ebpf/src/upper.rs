@@ -8,7 +8,6 @@ use zctrace_common::{
 use crate::{globals::off, kread};
 
 /// What `write()` and its like do on a socket.
-#[derive(PartialEq)]
 enum Upper {
     /// Pages go to TCP as they are: no such protocol, or kTLS without a key to send with (`TLS_BASE`).
     Plain,

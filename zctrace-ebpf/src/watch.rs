@@ -146,11 +146,8 @@ pub fn known(mapping: u64) -> (u32, u32) {
 /// Its pages change below it.
 #[inline(always)]
 fn is_below(inode: u64, opened: u64) -> bool {
-    const S_IFMT: u16 = 0o170000;
-    const S_IFBLK: u16 = 0o060000;
     let sb: u64 = kread::get(inode, off!(inode_sb));
-    kread::get::<u32>(sb, off!(sb_depth)) > 0
-        || kread::get::<u16>(opened, off!(inode_mode)) & S_IFMT == S_IFBLK
+    kread::get::<u32>(sb, off!(sb_depth)) > 0 || kread::file_type(opened) == kread::S_IFBLK
 }
 
 /// `watch::MAPPED` if somebody can store to the file without a call. To be asked once the submit has its

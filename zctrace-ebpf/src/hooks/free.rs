@@ -20,7 +20,9 @@ use crate::{
     globals::{cfg_get, off},
     kread,
     maps::{BY_KERNEL, HEADS, HeadEnt, PIPES, RECEIVERS, RX_SPLICE, SLABS, SOCKS},
-    print, skb, twice,
+    print,
+    seq::before,
+    skb, twice,
 };
 
 const RCV_SHUTDOWN: u8 = 1;
@@ -152,7 +154,7 @@ fn head(ptr: u64) {
     }
     if ent.rx != 0 {
         let (gone, was_read) = match unsafe { RECEIVERS.get(&ent.rx) } {
-            Some(r) => (false, (r.copied.wrapping_sub(ent.seq.wrapping_add(len)) as i32) >= 0),
+            Some(r) => (false, !before(r.copied, ent.seq.wrapping_add(len))),
             // Its queue may be freed later than the socket (`skb_attempt_defer_free()`).
             None => (ent.tcp != 0, false),
         };
@@ -175,7 +177,7 @@ fn merged(ptr: u64, ent: &HeadEnt) -> u32 {
     let mut sure = ent.ooo == 0;
     let last = ent.seq.wrapping_add(ent.len).wrapping_sub(1);
     let unread = match unsafe { RECEIVERS.get(&ent.rx) } {
-        Some(r) => r.sock == ent.sock && (last.wrapping_sub(r.copied) as i32) >= 0,
+        Some(r) => r.sock == ent.sock && !before(last, r.copied),
         None => false,
     };
     if unread || !sure {
@@ -201,7 +203,7 @@ fn merged(ptr: u64, ent: &HeadEnt) -> u32 {
         if other.sock == ent.sock {
             grown(into, other);
             let end = other.seq.wrapping_add(other.len);
-            sure |= (last.wrapping_sub(other.seq) as i32) >= 0 && (last.wrapping_sub(end) as i32) < 0;
+            sure |= !before(last, other.seq) && before(last, end);
         }
     }
     if sure { 0 } else { free_flag::RX_OOO }

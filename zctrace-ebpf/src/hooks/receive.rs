@@ -14,7 +14,9 @@ use crate::{
     globals::off,
     kread,
     maps::{HEADS, RECEIVERS, RX_SPLICE, Receiver, SOCKS},
-    print, skb, track, twice,
+    print,
+    seq::{after, before},
+    skb, track, twice,
 };
 
 const TCP_ESTABLISHED: u8 = 1;
@@ -41,7 +43,7 @@ fn segment(sk: u64, skb: u64) {
             let data: u64 = kread::get(skb, off!(skb_data));
             let una = u32::from_be(kread::get(data, 8));
             let next: u32 = kread::get(sk, off!(tcp_snd_nxt));
-            if (una.wrapping_sub(ent.acked) as i32) > 0 && (next.wrapping_sub(una) as i32) >= 0 {
+            if after(una, ent.acked) && !before(next, una) {
                 ent.acked = una;
                 emit::emit(kind::ACK, Ack { sock: ent.id, una, pad: 0 });
             }
@@ -61,7 +63,7 @@ fn segment(sk: u64, skb: u64) {
     let seq: u32 = kread::get(skb.wrapping_add(u64::from(off!(skb_cb))), off!(cb_seq));
     let next: u32 = kread::get(sk, off!(tcp_rcv_nxt));
     let queue = sk.wrapping_add(u64::from(off!(sk_rcvq)));
-    let tail: u64 = if (seq.wrapping_sub(next) as i32) > 0 {
+    let tail: u64 = if after(seq, next) {
         // tcp_data_queue_ofo() tries the last out-of-order skb, which is stale when there is none.
         ent.ooo = 1;
         let any: u64 = kread::get(sk, off!(tcp_ooo_queue));
@@ -199,9 +201,9 @@ pub fn container(rx: u64, seq: u32) -> u64 {
             return 0;
         }
         let cb = skb.wrapping_add(u64::from(off!(skb_cb)));
-        if (seq.wrapping_sub(kread::get(cb, off!(cb_seq))) as i32) >= 0 {
+        if !before(seq, kread::get(cb, off!(cb_seq))) {
             let end: u32 = kread::get(cb, off!(cb_end_seq));
-            return if (seq.wrapping_sub(end) as i32) < 0 { skb } else { LATER };
+            return if before(seq, end) { skb } else { LATER };
         }
         skb = kread::get(skb, off!(skb_prev));
     }

@@ -128,7 +128,7 @@ fn btf_path() -> PathBuf {
 fn read_layout(notes: &mut Vec<String>) -> Result<KernelLayout, LoadError> {
     let path = btf_path();
     let blob = std::fs::read(&path).map_err(|source| LoadError::NoBtf { path: path.clone(), source })?;
-    // kTLS is a module: without it, or with one that cannot be read, no socket has it or what it does is unknown.
+    // Where kTLS is a module; where there is none no socket has it, or the kernel's own types say what it does.
     let module = std::fs::read(path.with_file_name("tls"));
     let mut btf = Btf::parse(&blob).map_err(|source| LoadError::BadBtf { path, source })?;
     if let Ok(module) = module
