@@ -14,7 +14,8 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     let mut pipeline = Pipeline::new(None, outputs);
     let end =
         pipeline::replay(&args.file, &mut pipeline).with_context(|| format!("{}", args.file.display()))?;
-    let summary = pipeline.finish()?;
+    let mut summary = pipeline.finish()?;
+    summary.cut = end.is_some();
     if !args.json {
         out = Box::new(BufWriter::new(std::io::stdout()));
         crate::sink::report(&mut out, &summary, colours())?;

@@ -55,11 +55,12 @@ pub fn report(to: &mut impl Write, s: &Summary, style: impl Into<Style>) -> io::
     problems(to, s, style)?;
     findings(to, s, style)?;
     if s.transfers() == 0 {
-        return wrapped(
-            to,
-            "",
-            "Nothing that lends pages was seen. Was the traced process sending with sendfile(), splice(), vmsplice(), MSG_ZEROCOPY or io_uring?",
-        );
+        let why = if s.cut {
+            "What is left of this recording has no transfer that came to its end."
+        } else {
+            "Nothing that lends pages was seen. Was the traced process sending with sendfile(), splice(), vmsplice(), MSG_ZEROCOPY or io_uring?"
+        };
+        return wrapped(to, "", why);
     }
     distributions(to, s, style)?;
     mutations(to, s, style)?;
@@ -154,6 +155,13 @@ fn findings(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     let by: Vec<String> =
         s.released_by.iter().map(|(by, n)| format!("{n} {}", text::released_by(*by))).collect();
     wrapped(to, &format!("  released {:>9}   ", s.released()), &by.join(", "))?;
+    if !s.copied.is_empty() {
+        let n: u64 = s.copied.values().sum();
+        writeln!(to, "  copied   {n:>9}   not zero-copy:")?;
+        for (why, n) in &s.copied {
+            wrapped(to, &format!("           {n:>9}     "), text::copied(*why).1)?;
+        }
+    }
     if s.held() > 0 {
         let count = style.red(&format!("held     {:>9}", s.held()));
         writeln!(to, "  {count}   still lent when the trace ended")?;

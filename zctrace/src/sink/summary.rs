@@ -6,8 +6,8 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use crate::model::{
-    Api, Content, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo, Transfer,
-    Verdict,
+    Api, Content, Copied, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo,
+    Transfer, Verdict,
 };
 use crate::text;
 
@@ -103,6 +103,8 @@ pub struct Summary {
     pub others: (u64, u64),
     /// Per way of release.
     pub released_by: BTreeMap<ReleasedBy, u64>,
+    /// Those that were not zero-copy, per cause.
+    pub copied: BTreeMap<Copied, u64>,
     /// Per version that went out.
     pub contents: BTreeMap<Content, u64>,
     /// Why not certain.
@@ -119,6 +121,8 @@ pub struct Summary {
     pub mutations: Vec<Arc<Mutation>>,
     /// What was lost.
     pub losses: BTreeMap<LossWhat, u64>,
+    /// The recording ends in the middle.
+    pub cut: bool,
     /// First submit and last event, nanoseconds.
     pub span: Option<(u64, u64)>,
 }
@@ -159,6 +163,9 @@ impl Summary {
         *self.verdicts.entry(t.verdict).or_default() += 1;
         if let Some(by) = t.released_by {
             *self.released_by.entry(by).or_default() += 1;
+        }
+        if let Some(why) = t.copied {
+            *self.copied.entry(why).or_default() += 1;
         }
         if let Some(content) = t.content {
             *self.contents.entry(content).or_default() += 1;

@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
-use crate::model::{Api, Fact, FileId, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Verdict};
+use crate::model::{
+    Api, Copied, Fact, FileId, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Verdict,
+};
 use crate::sink::fixture;
 
 fn text_of(s: &Summary, style: Style) -> String {
@@ -117,6 +119,21 @@ Files by bytes lent: bytes, transfers, file
 }
 
 #[test]
+fn why_it_was_not_zero_copy() {
+    let mut s = Summary::default();
+    for why in [Copied::Tls, Copied::NotAsked, Copied::Tls] {
+        add(&mut s, Transfer { copied: Some(why), ..fixture::transfer(1) });
+    }
+    let text = plain(&s);
+    let expected = "  copied           3   not zero-copy:
+                   1     the socket has no SO_ZEROCOPY, so MSG_ZEROCOPY was
+                         ignored
+                   2     kTLS encrypts into pages of its own
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn an_empty_trace() {
     let mut s = Summary::default();
     let info = TraceInfo { filters: Vec::new(), probes: Vec::new(), ..fixture::info() };
@@ -132,6 +149,17 @@ sendfile(), splice(), vmsplice(), MSG_ZEROCOPY or io_uring?
 "
     );
     assert!(plain(&Summary::default()).starts_with("This recording has no header"));
+}
+
+#[test]
+fn nothing_is_left_of_a_cut_recording() {
+    let mut s = Summary::default();
+    s.cut = true;
+    let text = plain(&s);
+    assert!(
+        text.ends_with("What is left of this recording has no transfer that came to its end.\n"),
+        "{text}"
+    );
 }
 
 #[test]
