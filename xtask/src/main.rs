@@ -8,6 +8,7 @@ mod demo;
 mod ebpf;
 mod load;
 mod sh;
+mod shots;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +40,8 @@ enum Verb {
     Bench(bench::Args),
     /// Run the lab on this kernel, and write docs/atlas.md; needs root
     Atlas(atlas::Args),
+    /// Take pictures of the full-screen view under a real load, into docs/img; needs root
+    Shots,
     /// A load of its own, for `bench`
     #[command(hide = true)]
     BenchLoad {
@@ -59,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Ebpf { check: true } => ebpf::check(),
         Verb::Bench(args) => bench::run_all(&args),
         Verb::Atlas(args) => atlas::run(&args),
+        Verb::Shots => shots::run(),
         Verb::BenchLoad { name, seconds } => load::run(&name, seconds),
         Verb::Ci => ci::run(),
     }

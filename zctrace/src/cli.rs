@@ -12,10 +12,12 @@ use crate::model::{Mode, MutationId, TransferId};
 
 const AFTER: &str = "\
 Examples:
-  sudo zctrace --pid 1234                          one line for each transfer of a running server
+  sudo zctrace --pid 1234                          watch a running server: ? lists the keys
+  sudo zctrace --pid 1234 --lines                  one line for each transfer that is over
   sudo zctrace --comm nginx --json                 the same as JSON lines
   sudo zctrace record -o out.zct -- python3 s.py   trace one command, from before it starts
   zctrace report out.zct                           what happened, in ten seconds
+  zctrace replay out.zct                           the same view, of a recording
   zctrace explain out.zct 3-17                     every record behind one transfer
   sudo zctrace --pid 1234 --fingerprint full       which version of the bytes the peer got
   sudo zctrace send a.tar host:9000                send a file; ends when it may be changed
@@ -24,6 +26,15 @@ Examples:
 
 Exit codes: 0 done and nothing found; 1 what --fail-on asks for was found; 2 usage;
 3 the privileges or the kernel cannot do it; 4 anything else.";
+
+#[cfg(feature = "tui")]
+const REPLAY: &str = "\
+Examples:
+  zctrace replay out.zct                 Space plays, n goes to the next mutation, ? lists the keys
+  zctrace replay out.zct --theme light   for a light background
+  NO_COLOR=1 zctrace replay out.zct --ascii
+
+Exit codes: 0 done; 2 usage; 4 anything else, such as a file that is no recording.";
 
 const EXPLAIN: &str = "\
 Examples:
@@ -86,6 +97,10 @@ pub struct Cli {
 pub enum Command {
     /// Record to a file, until interrupted, for a time, or while a command runs
     Record(RecordArgs),
+    /// Look at a recording in the full-screen view, and go to any moment of it
+    #[cfg(feature = "tui")]
+    #[command(after_help = REPLAY)]
+    Replay(ReplayArgs),
     /// Say what happened in a recording
     Report(ReportArgs),
     /// Show every record behind one transfer or change, or what a rule means
@@ -211,12 +226,46 @@ pub struct LiveArgs {
     /// Filters.
     #[command(flatten)]
     pub filters: Filters,
-    /// JSON lines on stdout instead of text
+    /// JSON lines on stdout instead of the full-screen view
     #[arg(long)]
     pub json: bool,
+    /// One line for each transfer that is over instead of the full-screen view; the default where stdout is no terminal
+    #[arg(long, conflicts_with = "json")]
+    pub lines: bool,
     /// Stop after this time, such as 10s
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub duration: Option<Duration>,
+    /// How the view looks.
+    #[cfg(feature = "tui")]
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// How the full-screen view looks.
+#[cfg(feature = "tui")]
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "View")]
+pub struct ScreenArgs {
+    /// Colours; NO_COLOR in the environment means `mono`
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<crate::tui::theme::Theme>,
+    /// Nothing but ASCII on the screen; the default where the locale is not UTF-8
+    #[arg(long)]
+    pub ascii: bool,
+    /// Take the mouse: click views, titles and rows, scroll
+    #[arg(long)]
+    pub mouse: bool,
+}
+
+/// `zctrace replay`
+#[cfg(feature = "tui")]
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The recording
+    pub file: PathBuf,
+    /// How the view looks.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
 }
 
 /// `zctrace record`

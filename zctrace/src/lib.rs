@@ -5,18 +5,23 @@
 //! [`engine`] turns them into facts about [`model::Transfer`]s, sinks print those. See
 //! `docs/architecture.md` for who may import whom.
 
+pub mod board;
 #[cfg(feature = "live")]
 pub mod bpf;
 pub mod cli;
 pub mod cmd;
+pub mod columns;
+pub mod distribution;
 pub mod engine;
 pub mod event;
 pub mod explain;
+pub mod invoker;
 #[cfg(feature = "live")]
 pub mod lab;
 pub mod model;
 pub mod order;
 pub mod pipeline;
+pub mod replay;
 pub mod select;
 #[cfg(feature = "live")]
 pub mod send;
@@ -25,3 +30,5 @@ pub mod sink;
 pub mod source;
 pub mod text;
 pub mod trace;
+#[cfg(feature = "tui")]
+pub mod tui;

@@ -10,7 +10,7 @@ use zctrace_common::frame::Header;
 use crate::event::Event;
 
 /// Holds frames back until a barrier.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Order {
     held: Vec<(Header, Event)>,
 }
@@ -28,6 +28,12 @@ fn key(header: &Header, event: &Event) -> (u64, u8, u32, u64) {
 }
 
 impl Order {
+    /// Frames that wait for a barrier.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes a frame; hands on what is certain now.
     pub fn push(&mut self, header: Header, event: Event, out: &mut impl FnMut(&Header, &Event)) {
         let barrier = matches!(event, Event::Checkpoint(_) | Event::Stop(_));

@@ -6,9 +6,10 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::board::{Board, Picture};
 use crate::engine::Engine;
 use crate::event::{Decoded, decode};
-use crate::model::Fact;
+use crate::model::{Fact, TransferId};
 use crate::order::Order;
 use crate::select::Select;
 use crate::sink::{JsonLines, Lines, Summary};
@@ -71,6 +72,7 @@ pub struct Pipeline {
     engine: Engine,
     select: Select,
     outputs: Vec<Output>,
+    board: Option<Box<Board>>,
     summary: Summary,
     facts: Vec<Fact>,
 }
@@ -85,9 +87,22 @@ impl Pipeline {
             engine: Engine::new(),
             select: Select::default(),
             outputs,
+            board: None,
             summary: Summary::default(),
             facts: Vec::new(),
         }
+    }
+
+    /// Keeps what [`Self::picture`] shows, from now on.
+    #[must_use]
+    pub fn with_board(mut self) -> Self {
+        self.board = Some(Box::default());
+        self
+    }
+
+    /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` without a board.
+    pub fn picture(&mut self, now_ns: u64, focus: Option<TransferId>) -> Option<Picture> {
+        self.board.as_mut().map(|board| board.picture(&self.engine, &self.select, now_ns, focus))
     }
 
     /// Takes one frame.
@@ -115,6 +130,9 @@ impl Pipeline {
                 self.summary.add(&fact);
                 for output in &mut self.outputs {
                     output.fact(&fact)?;
+                }
+                if let Some(board) = &mut self.board {
+                    board.fact(fact, self.engine.now());
                 }
             }
         }

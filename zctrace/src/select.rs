@@ -63,7 +63,24 @@ impl Select {
         }
     }
 
+    /// Whether a transfer that is not over may be shown once it is.
+    #[must_use]
+    pub fn may_show(&self, t: &Transfer) -> bool {
+        self.belongs(t)
+    }
+
     fn transfer(&self, t: &Transfer) -> bool {
+        if !self.belongs(t) || (self.only_mutated && t.verdict != Verdict::Mutated) {
+            return false;
+        }
+        match (self.min_gap_ns, t.gap_ns()) {
+            (Some(min), Some(gap)) => gap >= min,
+            _ => true,
+        }
+    }
+
+    /// What is known from its beginning.
+    fn belongs(&self, t: &Transfer) -> bool {
         use std::os::unix::ffi::OsStrExt as _;
         if let Some(globs) = &self.paths {
             let Some(path) = t.file.as_ref().and_then(|f| f.path.as_ref()) else { return false };
@@ -77,12 +94,6 @@ impl Select {
                 return false;
             }
         }
-        if self.only_mutated && t.verdict != Verdict::Mutated {
-            return false;
-        }
-        match (self.min_gap_ns, t.gap_ns()) {
-            (Some(min), Some(gap)) => gap >= min,
-            _ => true,
-        }
+        true
     }
 }

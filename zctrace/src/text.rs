@@ -142,6 +142,23 @@ pub fn released_by(by: ReleasedBy) -> &'static str {
     }
 }
 
+/// What that means.
+#[must_use]
+pub fn released_by_sentence(by: ReleasedBy) -> &'static str {
+    match by {
+        ReleasedBy::Ack => "the peer's acknowledgement freed the last packet",
+        ReleasedBy::TxComplete => {
+            "the device freed the last packet, after the acknowledgement or without one"
+        }
+        ReleasedBy::ReceiverRead => "a receiver on this machine read the bytes",
+        ReleasedBy::Copied => "the kernel copied: the pages were never lent on",
+        ReleasedBy::PipeDrained => "somebody copied the bytes out of the pipe",
+        ReleasedBy::Close => "a socket or pipe was closed with the bytes in it",
+        ReleasedBy::Reset => "the peer reset the connection",
+        ReleasedBy::Drop => "the network dropped the packet",
+    }
+}
+
 /// `released`
 #[must_use]
 pub fn outcome(outcome: Outcome) -> &'static str {

@@ -63,19 +63,26 @@ pub(super) fn wind_down(live: &mut Live, consume: &mut Consume<'_>) -> anyhow::R
     live.stop(consume).map_err(live_failure)
 }
 
-/// Runs until a limit, a signal, or the end of what is traced.
+/// Is asked after every drain whether that is enough.
+pub(super) type Enough<'a> = dyn FnMut(&mut Pipeline) -> bool + 'a;
+
+/// Runs until a limit, a signal, `enough`, or the end of what is traced. Without `enough` nobody watches, and
+/// it is said when it is ready.
 pub(super) async fn capture(
     live: &mut Live,
     pipeline: &mut Pipeline,
     mut command: Option<std::process::Child>,
     limits: Limits,
+    mut enough: Option<&mut Enough<'_>>,
 ) -> anyhow::Result<Ended> {
     let mut int = signal(SignalKind::interrupt())?;
     let mut term = signal(SignalKind::terminate())?;
     let mut hup = signal(SignalKind::hangup())?;
     // Whatever happens from here on, the recording has its header.
     pipeline.flush()?;
-    eprintln!("zctrace: ready");
+    if enough.is_none() {
+        eprintln!("zctrace: ready");
+    }
     if let Some(command) = &command {
         child::go(command)?;
     }
@@ -113,6 +120,7 @@ pub(super) async fn capture(
                 break;
             }
         }
+        let stop = stop || enough.as_mut().is_some_and(|enough| enough(pipeline));
         if stop || limits.duration.is_some_and(|d| began.elapsed() >= d) {
             break;
         }

@@ -10,22 +10,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
 use super::{Exit, Failure};
 use crate::cli::ExecArgs;
-
-/// The user behind sudo.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Invoker {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-}
-
-/// `SUDO_UID`/`SUDO_GID`, believed only by root.
-pub(super) fn invoker() -> Option<Invoker> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let id = |name: &str| std::env::var(name).ok()?.parse().ok();
-    Some(Invoker { uid: id("SUDO_UID")?, gid: id("SUDO_GID")? })
-}
+use crate::invoker::invoker;
 
 /// Starts the command, stopped before its exec.
 pub(super) fn spawn(command: &[OsString]) -> anyhow::Result<std::process::Child> {

@@ -1,4 +1,4 @@
-//! `zctrace [FILTERS]`: one line for each closed transfer, or JSON lines.
+//! `zctrace [FILTERS]`: the full-screen view on a terminal; one line for each closed transfer, or JSON lines.
 
 use std::io::{BufWriter, Write as _};
 use std::time::Duration;
@@ -11,6 +11,10 @@ use crate::source::Live;
 
 pub(super) fn run(args: &LiveArgs) -> anyhow::Result<Exit> {
     let resolved = filters::resolve(&args.filters)?;
+    #[cfg(feature = "tui")]
+    if !args.json && !args.lines && super::screen::is_terminal() {
+        return super::watch::run(args, resolved);
+    }
     let out = Box::new(BufWriter::new(std::io::stdout()));
     let output = if args.json { Output::json(out) } else { Output::lines(out) };
     let mut pipeline = Pipeline::new(None, vec![output]);
@@ -21,7 +25,7 @@ pub(super) fn run(args: &LiveArgs) -> anyhow::Result<Exit> {
         linger: Duration::from_secs(5),
         until_gone: !args.filters.pid.is_empty(),
     };
-    runtime()?.block_on(capture(&mut live, &mut pipeline, None, limits))?;
+    runtime()?.block_on(capture(&mut live, &mut pipeline, None, limits, None))?;
     let summary = pipeline.finish()?;
     if !args.json {
         eprintln!("zctrace: {}", crate::sink::summary_line(&summary));

@@ -17,9 +17,15 @@ mod lab;
 mod live;
 #[cfg(feature = "live")]
 mod record;
+#[cfg(feature = "tui")]
+mod replay;
 mod report;
+#[cfg(feature = "tui")]
+mod screen;
 #[cfg(feature = "live")]
 mod send;
+#[cfg(all(feature = "live", feature = "tui"))]
+mod watch;
 
 use std::process::ExitCode;
 
@@ -101,6 +107,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         None => live::run(&cli.live),
         Some(Command::Record(args)) => record::run(&args),
+        #[cfg(feature = "tui")]
+        Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Send(args)) => send::run(&args),
@@ -116,6 +124,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
 #[cfg(not(feature = "live"))]
 fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
+        #[cfg(feature = "tui")]
+        Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         _ => Err(Failure::cannot("this zctrace was built without live tracing (cargo feature `live`)")),

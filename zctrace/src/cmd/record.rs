@@ -9,19 +9,10 @@ use anyhow::Context as _;
 use super::capture::{Limits, capture, live_failure, runtime};
 use super::{Exit, child, filters};
 use crate::cli::RecordArgs;
+use crate::invoker::create;
 use crate::pipeline::{Output, Pipeline};
 use crate::source::{Asked, Live};
 use crate::trace::Writer;
-
-/// The recording belongs to the user who asked for it.
-pub(super) fn create(path: &Path) -> anyhow::Result<File> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    if let Some(user) = child::invoker() {
-        std::os::unix::fs::fchown(&file, Some(user.uid), Some(user.gid))
-            .with_context(|| format!("giving {} to user {}", path.display(), user.uid))?;
-    }
-    Ok(file)
-}
 
 /// A recording that is made beside the main job, where one was asked for.
 pub(super) fn tap(path: Option<&Path>) -> anyhow::Result<Option<Writer<File>>> {
@@ -90,5 +81,5 @@ fn trace(
     for missing in crate::text::missing(&live.info) {
         eprintln!("zctrace: {}", crate::text::shorten(&missing, 400));
     }
-    runtime()?.block_on(capture(&mut live, pipeline, command, limits))
+    runtime()?.block_on(capture(&mut live, pipeline, command, limits, None))
 }

@@ -27,7 +27,7 @@ const PATIENCE_NS: u64 = 10_000_000_000;
 const MOST: usize = 4096;
 
 /// A call that has not returned.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Running {
     /// `None`: named by a path, so any file.
     file: Option<FileId>,
@@ -61,7 +61,7 @@ impl Running {
 }
 
 /// A change that is over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Done {
     kind: MutationKind,
     /// Another task than the one that asked for it may have made it.
@@ -132,7 +132,7 @@ impl Done {
 }
 
 /// What is known of one lent file, or of a process's memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Log {
     /// As its last transfer knew it.
     file: Option<FileRef>,
@@ -147,7 +147,7 @@ struct Log {
 }
 
 /// Every change that may still matter.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     running: BTreeMap<u64, Running>,
     /// Calls that named their file by a path and are over, since the last checkpoint.
@@ -163,7 +163,7 @@ pub(super) struct Changes {
 }
 
 /// What [`Changes::judge`] found.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Judged {
     pub(super) hurts: Vec<Hurt>,
     /// Changes while what it was about to lend was looked at.
@@ -355,6 +355,20 @@ impl Changes {
         self.running.values().filter(recent).any(|r| r.may_hit(t, until))
     }
 
+    /// Changes so far to what the transfer lends, the first `most`. What is over and judged may say less:
+    /// parts of one call are told one by one here.
+    pub(super) fn so_far(&self, t: &Transfer, most: usize) -> Vec<Mutation> {
+        let Some(log) = self.files.get(&t.source()) else {
+            return Vec::new();
+        };
+        let bytes = t.moved().unwrap_or(t.requested);
+        let in_window = |d: &&Done| {
+            let over = t.release_ns.is_some_and(|release| d.begin >= release);
+            !d.begin_lost && d.end >= t.submit_ns && !over && d.overlaps(t.offset, bytes)
+        };
+        log.done.iter().filter(in_window).take(most).map(|d| mutation(d.clone(), t.file.clone())).collect()
+    }
+
     /// Notes in the transfer every change that fell into its window.
     pub(super) fn judge(&mut self, t: &mut Transfer, entered: u64, until: u64, now: u64) -> Judged {
         let mut judged = Judged::default();
@@ -503,14 +517,17 @@ fn explained(done: &mut [Done]) -> BTreeSet<usize> {
 }
 
 fn state(done: Done, file: Option<FileRef>, out: &mut Vec<Fact>) {
-    let Some(id) = done.id else {
-        return;
-    };
+    if done.id.is_some() {
+        out.push(Fact::Mutation(Box::new(mutation(done, file))));
+    }
+}
+
+fn mutation(done: Done, file: Option<FileRef>) -> Mutation {
     #[expect(clippy::cast_possible_truncation, reason = "two 32-bit halves")]
     let (pid, tid) = ((done.task >> 32) as u32, done.task as u32);
     let named = done.seen_by != SeenBy::Fingerprint;
-    let mutation = Mutation {
-        id,
+    Mutation {
+        id: done.id.unwrap_or_default(),
         kind: done.kind,
         pid: named.then_some(pid),
         tid: named.then_some(tid),
@@ -522,6 +539,5 @@ fn state(done: Done, file: Option<FileRef>, out: &mut Vec<Fact>) {
         end_ns: Some(done.end),
         seen_by: done.seen_by,
         hits: done.hits,
-    };
-    out.push(Fact::Mutation(Box::new(mutation)));
+    }
 }

@@ -24,7 +24,7 @@ pub(super) fn file_of(t: &Transfer) -> File {
     t.file.as_ref().map_or(MEMORY, |f| (f.id.dev, f.id.ino))
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Hold {
     id: TransferId,
     /// The call that made it: holds of one call are in the order of its bytes.
@@ -81,7 +81,7 @@ struct Stray {
 const STRAYS: usize = 4096;
 
 /// One socket without sequence numbers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Dgram {
     holds: BTreeMap<u64, Hold>,
     /// Holds that wait for packets to show something.
@@ -129,6 +129,12 @@ pub(super) fn cut(ranges: &mut Vec<(u64, u64)>, start: u64, end: u64) -> Vec<(u6
 impl Dgram {
     pub(super) fn is_idle(&self) -> bool {
         self.holds.is_empty() && self.by_head.is_empty()
+    }
+
+    /// Adds the bytes of it that may be lent, from and to.
+    pub(super) fn lent(&self, id: TransferId, found: &mut Vec<(u64, u64)>) {
+        let open = self.holds.values().filter(|h| h.id == id && !h.is_done());
+        found.extend(open.map(|h| h.range));
     }
 
     pub(super) fn transfers(&self) -> impl Iterator<Item = TransferId> {

@@ -38,7 +38,7 @@ impl Engine {
             ..Transfer::opened(id, Api::Kernel, head.at)
         };
         self.changes.lent(&t);
-        self.ledger.open(t, 0);
+        self.ledger.begin(t, 0);
         self.ledger.no_return(id);
         for (bit, reason) in watch_reasons() {
             if x.watch & bit != 0 {

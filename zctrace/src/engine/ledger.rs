@@ -11,10 +11,9 @@ use super::changes::Changes;
 use super::dgram::{File, file_of};
 use super::names::Names;
 use super::prints::{Piece, Prints};
-use super::rules::Resent;
 use super::verdict;
 use super::witness::{Clue, Witness};
-use crate::model::{Copied, Fact, Reason, ReleasedBy, Transfer, TransferId};
+use crate::model::{Copied, Fact, Reason, ReleasedBy, Resent, Transfer, TransferId};
 
 /// A packet frees its head after it has told the application, a few instructions later; unless it is held
 /// up in between. What is freed later than that is another matter, nanoseconds.
@@ -71,7 +70,7 @@ pub(super) struct Drain {
     pub(super) by: Option<ReleasedBy>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     t: Transfer,
     cgroup: u64,
@@ -85,7 +84,6 @@ struct Open {
     /// Where its bytes are is not known exactly: its release may be that of others.
     wide: bool,
     free_missed: bool,
-    resent: Vec<Resent>,
     /// Changes from then on are none to this transfer.
     until: u64,
     prints: Prints,
@@ -102,7 +100,7 @@ impl Open {
 }
 
 /// Every transfer that has not been stated yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     open: BTreeMap<TransferId, Open>,
     /// By the time from which it can be stated.
@@ -135,7 +133,7 @@ impl Ledger {
         self.open.get_mut(&id)
     }
 
-    pub(super) fn open(&mut self, t: Transfer, cgroup: u64) {
+    pub(super) fn begin(&mut self, t: Transfer, cgroup: u64) {
         self.touch(t.id);
         let open = Open {
             cgroup,
@@ -146,7 +144,6 @@ impl Ledger {
             awaits: false,
             wide: false,
             free_missed: false,
-            resent: Vec::new(),
             until: u64::MAX,
             prints: Prints::default(),
             t,
@@ -167,12 +164,15 @@ impl Ledger {
         o.t.retransmits = o.t.retransmits.saturating_add(1);
         // The same packet again and again is one.
         let same = |r: &&mut Resent| (r.off, r.len) == (resent.off, resent.len);
-        if let Some(known) = o.resent.iter_mut().find(same) {
+        if let Some(known) = o.t.resent.iter_mut().find(same) {
             known.at = resent.at;
-        } else if o.resent.len() < RESENT {
-            o.resent.push(resent);
+            known.times = known.times.saturating_add(1);
+        } else if o.t.resent.len() < RESENT {
+            o.t.resent.push(resent);
         } else {
-            o.resent = vec![Resent::anything(resent.at)];
+            let first = o.t.resent.iter().map(|r| r.first).min().unwrap_or(resent.at);
+            let times = o.t.retransmits;
+            o.t.resent = vec![Resent { first, times, ..Resent::anything(resent.at) }];
         }
     }
 
@@ -313,6 +313,21 @@ impl Ledger {
         }
     }
 
+    /// Those that are open, by id.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Transfer> {
+        self.open.values().map(|o| &o.t)
+    }
+
+    /// Those that are over and have not been stated.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Transfer> {
+        self.pending.values().map(|o| &o.t)
+    }
+
+    /// The cgroup that it was submitted in.
+    pub(super) fn cgroup(&self, id: TransferId) -> Option<u64> {
+        self.open.get(&id).map(|o| o.cgroup)
+    }
+
     pub(super) fn open_count(&self) -> usize {
         self.open.len()
     }
@@ -405,7 +420,7 @@ fn doubt(t: &mut Transfer, reason: Reason) {
 fn state(mut o: Open, at: u64, changes: &mut Changes, names: &Names, out: &mut Vec<Fact>) {
     o.t.cgroup = names.cgroup_of(o.cgroup);
     let entered = o.t.submit_ns;
-    let ends = verdict::Ends { until: o.until, resent: &o.resent, wide: o.wide };
+    let ends = verdict::Ends { until: o.until, wide: o.wide };
     verdict::conclude(&mut o.t, ends, &o.prints, at, changes);
     changes.stated(&o.t, entered);
     out.push(Fact::Transfer(Box::new(o.t)));

@@ -19,6 +19,7 @@ pub mod rules;
 mod seq;
 mod stream;
 mod verdict;
+mod view;
 mod witness;
 
 use std::collections::{BTreeMap, HashMap};
@@ -38,6 +39,7 @@ use self::names::Names;
 use self::notices::Notices;
 use self::pipe::{PipeState, Position};
 use self::stream::{Freed, Stream};
+pub use self::view::Stage;
 pub use self::witness::Clue;
 use crate::event::Event;
 use crate::model::{
@@ -45,13 +47,13 @@ use crate::model::{
 };
 
 /// How a socket keeps track of bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Stream(Stream),
     Dgram(Dgram),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SockState {
     name: Arc<SockRef>,
     kind: Kind,
@@ -106,7 +108,7 @@ pub struct Stats {
 }
 
 /// State of a trace.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Engine {
     ledger: Ledger,
     names: Names,

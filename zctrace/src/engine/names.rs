@@ -9,7 +9,7 @@ use zctrace_common::kernel::{Path, Sock, family};
 use crate::model::{FileId, FileRef, SockAddr, SockRef};
 
 /// Names seen so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     paths: HashMap<FileId, Arc<[u8]>>,
     cgroups: HashMap<u64, Arc<str>>,

@@ -12,7 +12,7 @@ use crate::model::TransferId;
 const RECENT: usize = 4096;
 
 /// The numbers of one socket.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Notices {
     due: BTreeMap<u32, TransferId>,
     /// Calls that have not returned.

@@ -18,7 +18,7 @@ use super::{Engine, Kind};
 use crate::model::{Api, Copied, FileId, Memory, MemoryKind, Reason, ReleasedBy, Transfer, TransferId};
 
 /// An operation that has not returned yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) enter: OpEnter,
     pub(super) id: TransferId,
@@ -159,7 +159,7 @@ impl Engine {
         let unwatched = t.memory.is_some_and(|m| m.kind != MemoryKind::SharedFile || m.registered);
         let scattered = t.memory.is_some_and(|m| m.buffers > 1);
         self.changes.lent(&t);
-        self.ledger.open(t, e.cgroup);
+        self.ledger.begin(t, e.cgroup);
         let watch = watch_reasons().map(|(bit, reason)| (e.watch & bit != 0, reason));
         let others = [
             (unwatched, Reason::MemoryUnwatched),

@@ -51,7 +51,7 @@ impl Segment {
 }
 
 /// One tracked pipe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PipeState {
     slots: Unwrap,
     tail: u64,
@@ -180,6 +180,15 @@ impl PipeState {
             ledger,
         );
         self.drained(self.tail, Drain { at, by: None }, ledger);
+    }
+
+    /// Adds the bytes of it that are in the pipe, from and to.
+    pub(super) fn lent(&self, id: TransferId, found: &mut Vec<(u64, u64)>) {
+        for ((first, _), run) in self.runs.iter().filter(|(_, run)| run.id == id) {
+            let gone = self.tail.saturating_sub(*first);
+            let page = (run.off / PAGE).saturating_add(gone).saturating_mul(PAGE);
+            found.push((if gone == 0 { run.off } else { page }, run.end));
+        }
     }
 
     fn put(&mut self, first: u64, mut run: Run, ledger: &mut Ledger) {

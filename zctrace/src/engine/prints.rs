@@ -39,7 +39,7 @@ pub(super) fn pieces(p: &Print, at: u64) -> impl Iterator<Item = Piece> {
 }
 
 /// All that was seen of one transfer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Prints {
     /// By file page.
     pages: BTreeMap<u64, Vec<Piece>>,
@@ -75,7 +75,7 @@ impl Known {
 }
 
 /// What follows.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) content: Option<Content>,
     /// Changes that none of those known accounts for.
@@ -102,7 +102,7 @@ enum Fate {
 }
 
 /// One page of one transfer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Unit {
     from: u64,
     to: u64,

@@ -1,7 +1,7 @@
 //! What can be said of a transfer, as named rules: each looks at the evidence and either applies or
 //! does not. The verdict follows from those that do.
 
-use crate::model::{MutationKind, Outcome, Reason, Transfer, Verdict};
+use crate::model::{MutationKind, Outcome, Reason, Resent, Transfer, Verdict};
 
 /// Nanoseconds after which an open window is called stuck.
 const STUCK_NS: u64 = 30_000_000_000;
@@ -32,28 +32,6 @@ impl Hurt {
     }
 }
 
-/// Bytes that were sent again (`tcp_retransmit_skb`).
-#[derive(Clone, Copy, Debug)]
-pub struct Resent {
-    /// File offset of the first byte, or its address.
-    pub off: u64,
-    /// Bytes; `u64::MAX`: which is not known.
-    pub len: u64,
-    /// When, for the last time, nanoseconds.
-    pub at: u64,
-}
-
-impl Resent {
-    /// Which bytes is not known.
-    pub(super) fn anything(at: u64) -> Self {
-        Self { off: 0, len: u64::MAX, at }
-    }
-
-    fn overlaps(self, h: &Hurt) -> bool {
-        h.off < self.off.saturating_add(self.len) && self.off < h.off.saturating_add(h.len)
-    }
-}
-
 /// Everything a rule may look at.
 #[derive(Debug)]
 pub struct Evidence<'a> {
@@ -61,8 +39,6 @@ pub struct Evidence<'a> {
     pub transfer: &'a Transfer,
     /// Changes in its window.
     pub hurts: &'a [Hurt],
-    /// What of it was sent again.
-    pub resent: &'a [Resent],
     /// The file was cut below what was asked for while the call ran.
     pub shrank: bool,
     /// Where its bytes are is not known exactly: its release may be that of others, which is later.
@@ -145,8 +121,8 @@ pub const RULES: &[Rule] = &[
         verdict: None,
         applies: |e| {
             // Of a wide one it is not known which of its bytes are where.
-            let later = |r: &Resent, h: &Hurt| h.begin < r.at && (e.wide || r.overlaps(h));
-            e.resent.iter().any(|r| e.hurts.iter().any(|h| later(r, h)))
+            let later = |r: &Resent, h: &Hurt| h.begin < r.at && (e.wide || r.overlaps(h.off, h.len));
+            e.transfer.resent.iter().any(|r| e.hurts.iter().any(|h| later(r, h)))
         },
     },
     Rule {

@@ -11,12 +11,11 @@ use zctrace_common::kernel::{PRINT_PAGES, Print, when};
 use super::dgram::{MEMORY, cut};
 use super::ledger::{Close, Context, Ledger, Told};
 use super::prints::{self, Piece};
-use super::rules::Resent;
 use super::seq::Unwrap;
 use super::witness::Clue;
-use crate::model::{Copied, Reason, ReleasedBy, TransferId};
+use crate::model::{Copied, Reason, ReleasedBy, Resent, TransferId};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Hold {
     id: TransferId,
     end: u64,
@@ -71,7 +70,7 @@ fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
 const RECENT: usize = 1 << 16;
 
 /// How far something has come, and when it got there.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Mark {
     to: u64,
     at: u64,
@@ -95,7 +94,7 @@ impl Mark {
 }
 
 /// One TCP socket's byte stream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stream {
     seq: Unwrap,
     acked: Mark,
@@ -126,7 +125,7 @@ pub(super) struct Stream {
 }
 
 /// Fingerprints of bytes in the stream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     at: u64,
     print: Box<Print>,
@@ -248,6 +247,30 @@ impl Stream {
         }
         self.forget_prints();
         self.forget_past();
+    }
+
+    /// Adds the bytes of it that are lent, from and to; false: not known.
+    pub(super) fn lent(&self, id: TransferId, found: &mut Vec<(u64, u64)>) -> bool {
+        let mut known = true;
+        for ((start, _), hold) in self.holds.iter().filter(|((_, of), _)| *of == id) {
+            let Some(off) = hold.off else {
+                known = false;
+                continue;
+            };
+            let at = |seq: u64| off.saturating_add(seq - start);
+            let unacked = self.acked.to.max(*start);
+            if unacked < hold.end && self.closed.is_none() {
+                found.push((at(unacked), at(hold.end)));
+            }
+            let from = start.saturating_sub(self.longest_head);
+            for ((head, _), (end, _)) in self.heads.range((from, 0)..(hold.end, 0)) {
+                let (head, end) = ((*head).max(*start), (*end).min(hold.end));
+                if head < end {
+                    found.push((at(head), at(end)));
+                }
+            }
+        }
+        known
     }
 
     /// Live heads that hold some of these bytes, and when each was handed to a device.
@@ -593,7 +616,7 @@ impl Stream {
         for key in self.overlapping(start, end) {
             let first = start.max(key.0);
             let resent = match self.holds.get(&key).and_then(|h| h.off) {
-                Some(off) => Resent { off: off.saturating_add(first - key.0), len: end - first, at },
+                Some(off) => Resent::once(off.saturating_add(first - key.0), end - first, at),
                 None => Resent::anything(at),
             };
             ledger.retransmitted(key.1, resent);

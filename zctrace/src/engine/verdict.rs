@@ -4,7 +4,7 @@ use zctrace_common::kernel::family;
 
 use super::changes::{Changes, Judged};
 use super::prints::{Known, Prints};
-use super::rules::{Evidence, RULES, Resent};
+use super::rules::{Evidence, RULES};
 use crate::model::{MutationKind, Outcome, Reason, Transfer, Verdict};
 
 /// Whether this reason means that the release could be wrong.
@@ -42,17 +42,15 @@ fn doubts_release(reason: Reason) -> bool {
 
 /// Moments that decide, nanoseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends<'a> {
+pub(super) struct Ends {
     /// Changes before count.
     pub(super) until: u64,
-    /// What was sent again.
-    pub(super) resent: &'a [Resent],
     /// Its release may be later than that of its own bytes.
     pub(super) wide: bool,
 }
 
 /// Concludes. A release that could be wrong is not stated at all.
-pub(super) fn conclude(t: &mut Transfer, ends: Ends<'_>, prints: &Prints, now: u64, changes: &mut Changes) {
+pub(super) fn conclude(t: &mut Transfer, ends: Ends, prints: &Prints, now: u64, changes: &mut Changes) {
     let doubt = t.reasons.iter().any(|r| doubts_release(*r));
     t.outcome = match t.release_ns {
         _ if doubt => Outcome::Unknown,
@@ -73,14 +71,8 @@ pub(super) fn conclude(t: &mut Transfer, ends: Ends<'_>, prints: &Prints, now: u
     content(t, ends.until, prints, &mut judged, changes);
     t.reasons.sort_unstable();
     t.reasons.dedup();
-    let evidence = Evidence {
-        transfer: t,
-        hurts: &judged.hurts,
-        resent: ends.resent,
-        shrank: judged.shrank,
-        wide: ends.wide,
-        now,
-    };
+    let evidence =
+        Evidence { transfer: t, hurts: &judged.hurts, shrank: judged.shrank, wide: ends.wide, now };
     let rules: Vec<_> = RULES.iter().filter(|r| r.applies(&evidence)).collect();
     let mutated = rules.iter().any(|r| r.verdict == Some(Verdict::Mutated));
     t.verdict = match t.outcome {

@@ -30,7 +30,7 @@ pub enum Clue {
 }
 
 /// What is known so far of the one transfer that is asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Witness {
     pub(super) id: TransferId,
     /// Since it was asked last.

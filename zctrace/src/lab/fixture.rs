@@ -56,6 +56,7 @@ pub(super) fn transfer(seen: &Observed, release: Option<u64>) -> Transfer {
         ack_ns: None,
         release_ns: release.map(at),
         retransmits: 0,
+        resent: Vec::new(),
         released_by: release.map(|_| ReleasedBy::ReceiverRead),
         outcome: if release.is_some() { Outcome::Released } else { Outcome::Unknown },
         verdict: Verdict::Mutated,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::{FileRef, TransferId};
 
-/// Number of a mutation in its trace, in the order in which they were found to hit something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Number of a mutation in its trace, in the order in which they were found to hit something, from 1.
+/// 0: it has none yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MutationId(pub u64);
 
 impl fmt::Display for MutationId {

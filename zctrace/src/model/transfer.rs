@@ -291,6 +291,41 @@ pub struct SockRef {
     pub remote: SockAddr,
 }
 
+/// Bytes that were sent again (`tcp_retransmit_skb`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resent {
+    /// File offset of the first byte, or its address.
+    pub off: u64,
+    /// Bytes; `u64::MAX`: which is not known.
+    pub len: u64,
+    /// When, for the first time, nanoseconds.
+    pub first: u64,
+    /// When, for the last time, nanoseconds.
+    pub at: u64,
+    /// How often.
+    pub times: u32,
+}
+
+impl Resent {
+    /// Once, then.
+    #[must_use]
+    pub fn once(off: u64, len: u64, at: u64) -> Self {
+        Self { off, len, first: at, at, times: 1 }
+    }
+
+    /// Which bytes is not known.
+    #[must_use]
+    pub fn anything(at: u64) -> Self {
+        Self::once(0, u64::MAX, at)
+    }
+
+    /// Whether any of these bytes are among them.
+    #[must_use]
+    pub fn overlaps(&self, off: u64, len: u64) -> bool {
+        off < self.off.saturating_add(self.len) && self.off < off.saturating_add(len)
+    }
+}
+
 /// One submitted operation that lent pages to a socket or pipe. Times are CLOCK_MONOTONIC
 /// nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -337,6 +372,8 @@ pub struct Transfer {
     pub release_ns: Option<u64>,
     /// Retransmissions that overlapped these bytes.
     pub retransmits: u32,
+    /// Which bytes, and when: each range once.
+    pub resent: Vec<Resent>,
     /// How step 2 came.
     pub released_by: Option<ReleasedBy>,
     /// Whether step 2 was seen.
@@ -379,6 +416,7 @@ impl Transfer {
             ack_ns: None,
             release_ns: None,
             retransmits: 0,
+            resent: Vec::new(),
             released_by: None,
             outcome: Outcome::Held,
             verdict: Verdict::Unknown,

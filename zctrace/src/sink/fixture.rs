@@ -1,4 +1,4 @@
-//! Facts for the tests of this directory.
+//! Facts for tests.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::model::{
 };
 
 /// Nanoseconds of CLOCK_MONOTONIC at which everything here begins.
-pub(super) const START: u64 = 5_000_000_000;
+pub(crate) const START: u64 = 5_000_000_000;
 
 /// Released `ms` milliseconds after its submit; the call took 0.5 ms.
-pub(super) fn transfer(ms: u64) -> Transfer {
+pub(crate) fn transfer(ms: u64) -> Transfer {
     let submit_ns = START + 1_234_567_890;
     Transfer {
         id: TransferId { cpu: 3, seq: 17 },
@@ -48,6 +48,7 @@ pub(super) fn transfer(ms: u64) -> Transfer {
         ack_ns: Some(submit_ns + 400_000),
         release_ns: Some(submit_ns + ms * 1_000_000),
         retransmits: 0,
+        resent: Vec::new(),
         released_by: Some(ReleasedBy::ReceiverRead),
         outcome: Outcome::Released,
         verdict: Verdict::Unknown,
@@ -59,7 +60,7 @@ pub(super) fn transfer(ms: u64) -> Transfer {
 }
 
 /// Left in a pipe by a process with a hostile name, from a file nobody could name.
-pub(super) fn held() -> Transfer {
+pub(crate) fn held() -> Transfer {
     Transfer {
         api: Api::Splice,
         comm: b"e\x1b[2J\xff".as_slice().into(),
@@ -76,7 +77,7 @@ pub(super) fn held() -> Transfer {
 }
 
 /// A write by a process with a hostile name into the file of [`transfer`].
-pub(super) fn mutation() -> Mutation {
+pub(crate) fn mutation() -> Mutation {
     Mutation {
         id: MutationId(1),
         kind: MutationKind::Write,
@@ -93,11 +94,11 @@ pub(super) fn mutation() -> Mutation {
     }
 }
 
-pub(super) fn loss(what: LossWhat, records: u64) -> Fact {
+pub(crate) fn loss(what: LossWhat, records: u64) -> Fact {
     Fact::Loss(LossLine { what, cpu: Some(1), from_ns: START, to_ns: START + 40_000_000, records })
 }
 
-pub(super) fn info() -> TraceInfo {
+pub(crate) fn info() -> TraceInfo {
     TraceInfo {
         tool: "zctrace 0.1.0".into(),
         kernel: "6.12.1".into(),

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::summary::{Distribution, Summary};
+use super::summary::Summary;
+use crate::distribution::Distribution;
 use crate::model::{
     Fact, FileRef, Fingerprints, LossLine, Memory, Mutation, ProbeStatus, SockRef, TraceInfo, Transfer,
 };

@@ -3,7 +3,7 @@
 //! through an escape.
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod jsonl;
 mod line;
 mod record;
@@ -15,4 +15,4 @@ pub use jsonl::JsonLines;
 pub use line::Lines;
 pub use report::{Style, report};
 pub use story::{Story, hit, mutation, rule, rules};
-pub use summary::{Distribution, Group, Summary, summary_line};
+pub use summary::{Group, Summary, summary_line};

@@ -3,7 +3,8 @@
 
 use std::io::{self, Write};
 
-use super::summary::{Distribution, FILES, Group, Summary};
+use super::summary::{FILES, Group, Summary};
+use crate::distribution::Distribution;
 use crate::model::{Mode, SockAddr, Transfer, Verdict};
 use crate::text;
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hdrhistogram::Histogram;
-
+use crate::distribution::Distribution;
 use crate::model::{
     Api, Content, Copied, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo,
     Transfer, Verdict,
@@ -15,65 +14,6 @@ use crate::text;
 const WORST: usize = 5;
 /// How many files are told apart; the rest is counted together.
 pub(super) const FILES: usize = 10_000;
-
-/// Powers of ten in a `u64`.
-const DECADES: usize = 20;
-
-/// A distribution of nanoseconds: quantiles to three digits, the largest exactly.
-#[derive(Clone, Debug)]
-pub struct Distribution {
-    histogram: Histogram<u64>,
-    // The histogram knows its largest only to three digits, and its buckets straddle decades.
-    max: u64,
-    decades: [u64; DECADES],
-}
-
-impl Default for Distribution {
-    #[expect(clippy::unwrap_used, reason = "one to five digits are always accepted")]
-    fn default() -> Self {
-        Self { histogram: Histogram::new(3).unwrap(), max: 0, decades: [0; DECADES] }
-    }
-}
-
-impl Distribution {
-    fn add(&mut self, ns: u64) {
-        // Auto-resizing: every u64 fits.
-        let _ = self.histogram.record(ns);
-        self.max = self.max.max(ns);
-        if let Some(n) = self.decades.get_mut(ns.max(1).ilog10() as usize) {
-            *n += 1;
-        }
-    }
-
-    /// How many.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.histogram.len()
-    }
-
-    /// The value below which `q` (0 to 1) of them lie; `None` when empty.
-    #[must_use]
-    pub fn quantile(&self, q: f64) -> Option<u64> {
-        (self.count() > 0).then(|| self.histogram.value_at_quantile(q).min(self.max))
-    }
-
-    /// The largest; `None` when empty.
-    #[must_use]
-    pub fn max(&self) -> Option<u64> {
-        (self.count() > 0).then_some(self.max)
-    }
-
-    /// From the first decade that has any to the last: where it begins, and how many lie in it.
-    /// The first decade begins at 0.
-    #[must_use]
-    pub fn decades(&self) -> Vec<(u64, u64)> {
-        let all: Vec<(u64, u64)> =
-            (0u32..).zip(self.decades).map(|(e, n)| (if e == 0 { 0 } else { 10u64.pow(e) }, n)).collect();
-        let first = all.iter().position(|(_, n)| *n > 0).unwrap_or(all.len());
-        let last = all.iter().rposition(|(_, n)| *n > 0).map_or(0, |last| last + 1);
-        all.get(first..last).unwrap_or_default().to_vec()
-    }
-}
 
 /// Numbers of one group of transfers.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,10 @@
 
 mod block;
 mod reader;
+mod shared;
 mod writer;
 
 pub use block::{MAGIC, VERSION};
 pub use reader::{End, Reader, TraceError};
+pub use shared::{Shared, span};
 pub use writer::{WriteError, Writer};

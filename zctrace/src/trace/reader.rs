@@ -76,12 +76,11 @@ impl std::fmt::Display for End {
     }
 }
 
-/// Reads frames, block by block.
-#[derive(Debug)]
+/// Reads frames, block by block. A clone goes on from the same place, if its input does.
+#[derive(Clone, Debug)]
 pub struct Reader<R: Read> {
     from: R,
     at: u64,
-    raw: Vec<u8>,
     stopped: bool,
 }
 
@@ -119,7 +118,13 @@ impl<R: Read> Reader<R> {
             1..=VERSION => {}
             newer => return Err(TraceError::Newer(newer)),
         }
-        Ok(Self { from, at: FILE_HEADER as u64, raw: Vec::new(), stopped: false })
+        Ok(Self { from, at: FILE_HEADER as u64, stopped: false })
+    }
+
+    /// Bytes before the next block.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at
     }
 
     /// Hands every frame to `take` until the recording or `take` ends.
@@ -131,42 +136,58 @@ impl<R: Read> Reader<R> {
         take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<End, E> {
         loop {
-            if let Some(end) = self.block()? {
+            if let Some(end) = self.read_block(take)? {
                 return Ok(end);
-            }
-            let mut rest = self.raw.as_slice();
-            while let Some((header, _)) = frame::split(rest) {
-                let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
-                self.stopped = header.kind == kind::STOP;
-                take(one)?;
-                rest = more;
             }
         }
     }
 
-    /// Reads the next block into `raw`.
-    fn block(&mut self) -> io::Result<Option<End>> {
-        let damaged = |why| Ok(Some(End::Damaged { at: self.at, why }));
+    /// Hands the frames of the next block to `take`. Answers how the recording ends if there is none; there is
+    /// nothing more to read then.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_block<E: From<io::Error>>(
+        &mut self,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Option<End>, E> {
+        let raw = match self.block()? {
+            Ok(raw) => raw,
+            Err(end) => return Ok(Some(end)),
+        };
+        let mut rest = raw.as_slice();
+        while let Some((header, _)) = frame::split(rest) {
+            let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
+            self.stopped = header.kind == kind::STOP;
+            take(one)?;
+            rest = more;
+        }
+        Ok(None)
+    }
+
+    /// The next block, unpacked.
+    fn block(&mut self) -> io::Result<Result<Vec<u8>, End>> {
+        let damaged = |why| Ok(Err(End::Damaged { at: self.at, why }));
         let mut bytes = [0; BLOCK_HEADER];
         let n = fill(&mut self.from, &mut bytes)?;
         if n == 0 && self.stopped {
-            return Ok(Some(End::Complete));
+            return Ok(Err(End::Complete));
         }
         if n < BLOCK_HEADER {
-            return Ok(Some(End::Cut { good: self.at }));
+            return Ok(Err(End::Cut { good: self.at }));
         }
         let Some(header) = BlockHeader::decode(&bytes) else {
             return damaged("its header does not check");
         };
         let mut stored = vec![0; header.stored_len as usize];
         if fill(&mut self.from, &mut stored)? < stored.len() {
-            return Ok(Some(End::Cut { good: self.at }));
+            return Ok(Err(End::Cut { good: self.at }));
         }
         if crc32fast::hash(&stored) != header.payload_crc {
             return damaged("its contents do not check");
         }
         let raw_len = header.raw_len as usize;
-        self.raw = match header.codec {
+        let raw = match header.codec {
             codec::RAW => stored,
             codec::LZ4 => match lz4_flex::block::decompress(&stored, raw_len) {
                 Ok(raw) => raw,
@@ -174,11 +195,11 @@ impl<R: Read> Reader<R> {
             },
             _ => return damaged("it is packed in a way this version does not know"),
         };
-        if self.raw.len() != raw_len || !whole_frames(&self.raw, header.frames) {
+        if raw.len() != raw_len || !whole_frames(&raw, header.frames) {
             return damaged("it does not hold the frames it claims");
         }
         self.at += (BLOCK_HEADER + header.stored_len as usize) as u64;
-        Ok(None)
+        Ok(Ok(raw))
     }
 }
 

@@ -23,7 +23,7 @@ use actors::Actors;
 pub(super) fn run(args: &LabArgs) -> anyhow::Result<Exit> {
     let all = select::select(&args.select)?.len();
     // What cannot be written is found out before the work.
-    let html = args.html.as_deref().map(record::create).transpose()?;
+    let html = args.html.as_deref().map(crate::invoker::create).transpose()?;
     let mut actors = Actors::start(&args.select)?;
     let pid = actors.pid();
     let asked = Filters { pid: vec![pid], fingerprint: args.fingerprint, ..Filters::default() };

@@ -1,0 +1,339 @@
+//! A running picture of a trace, in bounded memory: facts go in as they come, and a [`Picture`] of any moment
+//! comes out. Who draws it does not matter here.
+
+pub mod filter;
+pub mod group;
+pub mod heat;
+pub mod link;
+pub mod picture;
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use self::group::{Group, Groups, Key, Kind};
+use self::picture::{ApiStats, Focus};
+pub use self::picture::{Item, Lent, Picture, Row};
+use crate::engine::{Engine, Stage};
+use crate::model::{
+    Api, Content, Fact, LossLine, LossWhat, Mutation, Reason, TraceInfo, Transfer, TransferId, Verdict,
+};
+use crate::select::Select;
+
+/// Transfers that are kept because they are the newest.
+const NEWEST: usize = 4096;
+/// Older ones that are kept because they are mutated, and as many because they are not known.
+const NOT_CLEAN: usize = 2048;
+/// Older ones that are kept because they are the longest.
+const LONGEST: usize = 256;
+/// Open windows that are shown.
+const OPEN: usize = 2048;
+/// Changes that are kept.
+const MUTATIONS: usize = 4096;
+/// Changes of one open window that are shown.
+const SO_FAR: usize = 16;
+/// Losses that are kept.
+const LOSSES: usize = 64;
+/// Seconds that are kept.
+const SECONDS: usize = 120;
+
+/// Everything that is kept of a trace.
+#[derive(Clone, Debug)]
+pub struct Board {
+    info: Option<Arc<TraceInfo>>,
+    all: Arc<ApiStats>,
+    apis: BTreeMap<Api, Arc<ApiStats>>,
+    newest: VecDeque<Arc<Transfer>>,
+    mutated: VecDeque<Arc<Transfer>>,
+    unknown: VecDeque<Arc<Transfer>>,
+    /// By gap.
+    longest: BTreeMap<(u64, TransferId), Arc<Transfer>>,
+    groups: [Groups; 4],
+    mutations: VecDeque<Arc<Mutation>>,
+    mutations_seen: u64,
+    rules: BTreeMap<(&'static str, Verdict), u64>,
+    reasons: BTreeMap<Reason, u64>,
+    contents: BTreeMap<Content, u64>,
+    losses: BTreeMap<LossWhat, u64>,
+    loss_log: VecDeque<LossLine>,
+    seconds: VecDeque<u32>,
+    /// The second that the last of `seconds` counts, since the trace began.
+    second: u64,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            info: None,
+            all: Arc::new(ApiStats::new(0)),
+            apis: BTreeMap::new(),
+            newest: VecDeque::new(),
+            mutated: VecDeque::new(),
+            unknown: VecDeque::new(),
+            longest: BTreeMap::new(),
+            groups: [Kind::Sources, Kind::Peers, Kind::Sockets, Kind::Processes].map(Groups::new),
+            mutations: VecDeque::new(),
+            mutations_seen: 0,
+            rules: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            losses: BTreeMap::new(),
+            loss_log: VecDeque::new(),
+            seconds: VecDeque::new(),
+            second: 0,
+        }
+    }
+}
+
+fn push<T>(list: &mut VecDeque<T>, one: T, most: usize) -> Option<T> {
+    list.push_back(one);
+    if list.len() > most { list.pop_front() } else { None }
+}
+
+impl Board {
+    /// Bytes of memory that it takes, about; a clone shares them until one of both goes on.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let transfers = self.newest.len() + self.mutated.len() + self.unknown.len() + self.longest.len();
+        let apis = self.apis.values().chain([&self.all]).map(|api| {
+            let columns = api.gaps.columns().len() + api.exposures.columns().len();
+            api.stats.gap.weight() + api.stats.exposure.weight() + columns * size_of::<[u32; heat::ROWS]>()
+        });
+        // What hangs on a transfer or a change is about as much as itself.
+        2 * (transfers * size_of::<Transfer>() + self.mutations.len() * size_of::<Mutation>())
+            + self.groups.iter().map(Groups::weight).sum::<usize>()
+            + apis.sum::<usize>()
+    }
+
+    /// Takes one fact, stated at `now`, CLOCK_MONOTONIC nanoseconds.
+    pub fn fact(&mut self, fact: Fact, now: u64) {
+        match fact {
+            Fact::Trace(info) => {
+                self.all = Arc::new(ApiStats::new(info.start_ns));
+                self.info = Some(Arc::from(info));
+                self.seconds.clear();
+            }
+            Fact::Transfer(t) => self.transfer(t, now),
+            Fact::Mutation(m) => {
+                self.groups.iter_mut().for_each(|g| g.changed(&m));
+                self.mutations_seen += 1;
+                push(&mut self.mutations, Arc::from(m), MUTATIONS);
+            }
+            Fact::Loss(l) => {
+                let n = self.losses.entry(l.what).or_default();
+                *n = n.saturating_add(l.records);
+                push(&mut self.loss_log, l, LOSSES);
+            }
+        }
+    }
+
+    fn start_ns(&self) -> u64 {
+        self.info.as_ref().map_or(0, |i| i.start_ns)
+    }
+
+    fn transfer(&mut self, t: Box<Transfer>, now: u64) {
+        self.tick(now);
+        if let Some(n) = self.seconds.back_mut() {
+            *n += 1;
+        }
+        let start = self.start_ns();
+        Arc::make_mut(&mut self.all).add(&t);
+        let api = self.apis.entry(t.api).or_insert_with(|| Arc::new(ApiStats::new(start)));
+        Arc::make_mut(api).add(&t);
+        self.groups.iter_mut().for_each(|g| g.add(&t));
+        for rule in &t.rules {
+            *self.rules.entry((rule, t.verdict)).or_default() += 1;
+        }
+        for reason in t.reasons.iter().filter(|_| t.verdict == Verdict::Unknown) {
+            *self.reasons.entry(*reason).or_default() += 1;
+        }
+        if let Some(content) = t.content {
+            *self.contents.entry(content).or_default() += 1;
+        }
+        if let Some(old) = push(&mut self.newest, Arc::from(t), NEWEST) {
+            self.retire(old);
+        }
+    }
+
+    /// It is not new any more: there may be another cause to keep it.
+    fn retire(&mut self, t: Arc<Transfer>) {
+        match t.verdict {
+            Verdict::Mutated => drop(push(&mut self.mutated, t, NOT_CLEAN)),
+            Verdict::Unknown => drop(push(&mut self.unknown, t, NOT_CLEAN)),
+            Verdict::Clean => {
+                let key = (t.gap_ns().unwrap_or(0), t.id);
+                let full = self.longest.len() >= LONGEST;
+                if full && self.longest.keys().next().is_some_and(|shortest| *shortest > key) {
+                    return;
+                }
+                self.longest.insert(key, t);
+                if full {
+                    self.longest.pop_first();
+                }
+            }
+        }
+    }
+
+    /// Time has come to `now`.
+    fn tick(&mut self, now: u64) {
+        if self.info.is_none() {
+            return;
+        }
+        let second = now.saturating_sub(self.start_ns()) / 1_000_000_000;
+        if self.seconds.is_empty() {
+            self.seconds.push_back(0);
+            self.second = second;
+        }
+        let missed = second.saturating_sub(self.second);
+        for _ in 0..missed.min(SECONDS as u64) {
+            push(&mut self.seconds, 0, SECONDS);
+        }
+        self.second = self.second.max(second);
+    }
+
+    /// Everything as it is at `now_ns`. `engine` and `select` are those behind the facts.
+    pub fn picture(
+        &mut self,
+        engine: &Engine,
+        select: &Select,
+        now_ns: u64,
+        focus: Option<TransferId>,
+    ) -> Picture {
+        self.tick(now_ns);
+        let now = Now::of(engine, select);
+        let [files, peers, sockets, processes] = [0, 1, 2, 3].map(|i| self.rows(i, &now));
+        let mut mutations = now.changes;
+        mutations.extend(self.mutations.iter().cloned());
+        let closed =
+            self.newest.iter().chain(&self.mutated).chain(&self.unknown).chain(self.longest.values());
+        let nothing: Arc<[Mutation]> = Arc::default();
+        let item = |t: &Arc<Transfer>| Item { t: Arc::clone(t), stage: None, so_far: Arc::clone(&nothing) };
+        Picture {
+            info: self.info.clone(),
+            now_ns,
+            all: Arc::clone(&self.all),
+            apis: self.apis.iter().map(|(api, stats)| (*api, Arc::clone(stats))).collect(),
+            lent: now.lent,
+            open: now.open,
+            open_hidden: now.hidden,
+            closed: closed.map(item).collect(),
+            files,
+            peers,
+            sockets,
+            processes,
+            forgotten: [0, 1, 2, 3].map(|i: usize| self.groups.get(i).map_or(0, |g| g.forgotten)),
+            mutations,
+            mutations_seen: self.mutations_seen,
+            rules: self.rules.clone(),
+            reasons: self.reasons.clone(),
+            contents: self.contents.clone(),
+            losses: self.losses.clone(),
+            loss_log: self.loss_log.iter().copied().collect(),
+            seconds: self.seconds.iter().copied().collect(),
+            focus: focus.map(|id| Focus { id, lent: engine.lent(id) }),
+            ..Picture::empty()
+        }
+    }
+
+    fn rows(&self, i: usize, now: &Now) -> Vec<Row> {
+        let Some(groups) = self.groups.get(i) else {
+            return Vec::new();
+        };
+        let lent = |key: &Key| now.groups.get(key).map(|(lent, _)| *lent).unwrap_or_default();
+        let mut known = BTreeSet::new();
+        let mut rows: Vec<Row> = groups
+            .iter()
+            .map(|group| {
+                known.insert(&group.key);
+                Row { group: Arc::clone(group), lent: lent(&group.key) }
+            })
+            .collect();
+        let mut fresh: Vec<Row> = now
+            .groups
+            .iter()
+            .filter(|(key, (_, group))| group_of(key) == i && !known.contains(key) && group.is_some())
+            .filter_map(|(_, (lent, group))| Some(Row { group: Arc::clone(group.as_ref()?), lent: *lent }))
+            .collect();
+        fresh.sort_unstable_by(|a, b| a.group.key.cmp(&b.group.key));
+        rows.extend(fresh);
+        rows
+    }
+}
+
+/// Which of the four kinds.
+fn group_of(key: &Key) -> usize {
+    match key {
+        Key::Source(_) => 0,
+        Key::Peer(_) => 1,
+        Key::Socket(_) => 2,
+        Key::Process(_) => 3,
+    }
+}
+
+/// What is open.
+struct Now {
+    lent: Lent,
+    open: Vec<Item>,
+    hidden: u64,
+    groups: HashMap<Key, (Lent, Option<Arc<Group>>)>,
+    /// Changes that have not been stated.
+    changes: Vec<Arc<Mutation>>,
+}
+
+impl Now {
+    fn of(engine: &Engine, select: &Select) -> Self {
+        let mut now = Self {
+            lent: Lent::default(),
+            open: Vec::new(),
+            hidden: 0,
+            groups: HashMap::new(),
+            changes: Vec::new(),
+        };
+        // The oldest ones: those that would be dropped are on top.
+        let mut oldest: BinaryHeap<(u64, TransferId)> = BinaryHeap::new();
+        let mut closing = 0;
+        let mut shown = Vec::new();
+        for (t, stage) in engine.unstated().filter(|(t, _)| select.may_show(t)) {
+            if stage == Stage::Closing {
+                if closing < OPEN {
+                    shown.push((t, stage));
+                }
+                closing += 1;
+                continue;
+            }
+            let changed = !engine.changes_so_far(t, 1).is_empty();
+            now.lent.add(t, changed);
+            for kind in [Kind::Sources, Kind::Peers, Kind::Sockets, Kind::Processes] {
+                if let Some(key) = kind.key(t) {
+                    let room = now.groups.len() < 4 * group::GROUPS;
+                    let entry = now.groups.entry(key).or_insert_with(|| {
+                        (
+                            Lent::default(),
+                            room.then(|| Group::empty(kind, &engine.named(t)).map(Arc::new)).flatten(),
+                        )
+                    });
+                    entry.0.add(t, changed);
+                }
+            }
+            oldest.push((t.submit_ns, t.id));
+            if oldest.len() > OPEN {
+                oldest.pop();
+            }
+        }
+        now.hidden = now.lent.windows - oldest.len() as u64;
+        let ids: BTreeSet<TransferId> = oldest.iter().map(|(_, id)| *id).collect();
+        shown.extend(engine.unstated().filter(|(t, stage)| *stage == Stage::Open && ids.contains(&t.id)));
+        shown.sort_by_key(|(t, stage)| (*stage == Stage::Closing, t.submit_ns, t.id));
+        let mut seen = BTreeSet::new();
+        for (t, stage) in shown {
+            let so_far: Arc<[Mutation]> = engine.changes_so_far(t, SO_FAR).into();
+            for m in so_far.iter() {
+                let key = (m.file.as_ref().map(|f| f.id), m.at_ns, m.offset, m.len, m.pid);
+                if now.changes.len() < MUTATIONS && seen.insert(key) {
+                    now.changes.push(Arc::new(m.clone()));
+                }
+            }
+            now.open.push(Item { t: Arc::new(engine.named(t)), stage: Some(stage), so_far });
+        }
+        now
+    }
+}

@@ -1,0 +1,204 @@
+//! The live full-screen view: a thread that traces and makes pictures.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::capture::{CHECKPOINT_EVERY, DRAIN, Limits, capture, live_failure, runtime};
+use super::filters::Resolved;
+use super::{Exit, screen};
+use crate::board::Picture;
+use crate::board::link::{Command, Maker};
+use crate::bpf::Options;
+use crate::cli::LiveArgs;
+use crate::invoker::create_new;
+use crate::model::TransferId;
+use crate::pipeline::Pipeline;
+use crate::source::{Asked, Live, monotonic_ns};
+use crate::text;
+use crate::trace::Writer;
+
+pub(super) fn run(args: &LiveArgs, resolved: Resolved) -> anyhow::Result<Exit> {
+    let setup = screen::setup(&args.screen, source(&args.filters.pid), false);
+    let limits = Limits {
+        duration: args.duration,
+        linger: Duration::from_secs(5),
+        until_gone: !args.filters.pid.is_empty(),
+    };
+    screen::show(setup, move |maker| trace(resolved, limits, maker))
+}
+
+/// Names of the processes, which say more than their numbers.
+fn source(pids: &[u32]) -> String {
+    let name = |pid: &u32| std::fs::read(format!("/proc/{pid}/comm")).ok();
+    let names: Vec<String> =
+        pids.iter().filter_map(name).map(|n| text::harmless(n.trim_ascii_end()).into_owned()).collect();
+    names.join(" ")
+}
+
+/// What the viewer has asked for.
+struct Watch<'a> {
+    maker: &'a Maker,
+    focus: Option<TransferId>,
+    beside: Option<Beside>,
+    /// What became of the last recording.
+    said: Option<String>,
+    options: Options,
+    asked: Asked,
+    wanted: bool,
+    quit: bool,
+}
+
+impl Watch<'_> {
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Quit => self.quit = true,
+            Command::Focus(id) => self.focus = id,
+            Command::Record(Some(path)) => {
+                self.said = None;
+                if self.beside.is_none() {
+                    self.beside = Some(Beside::start(self.options.clone(), self.asked.clone(), path));
+                }
+            }
+            Command::Record(None) => self.said = self.beside.take().map(Beside::stop),
+            Command::Go(_) => {}
+        }
+        self.wanted = true;
+    }
+
+    fn hear(&mut self) {
+        while let Some(command) = self.maker.command() {
+            self.command(command);
+        }
+    }
+
+    fn show(&mut self, picture: Option<Picture>, ended: Option<&str>) {
+        if let Some(over) = self.beside.take_if(|b| b.is_over()) {
+            self.said = Some(over.stop());
+        }
+        let Some(picture) = picture else {
+            return;
+        };
+        let recording = self.beside.as_ref().map(Beside::what);
+        let ended = ended.map(str::to_owned);
+        self.maker.show(Picture { ended, recording, said: self.said.clone(), ..picture });
+        self.wanted = false;
+    }
+}
+
+fn trace(resolved: Resolved, limits: Limits, maker: &Maker) -> anyhow::Result<()> {
+    let mut pipeline = Pipeline::new(None, Vec::new()).with_board();
+    let mut watch = Watch {
+        maker,
+        focus: None,
+        beside: None,
+        said: None,
+        options: resolved.options.clone(),
+        asked: resolved.asked.clone(),
+        wanted: false,
+        quit: false,
+    };
+    let mut live = Live::start(&resolved.options, resolved.asked, &mut |b: &[u8]| pipeline.frame(b))
+        .map_err(live_failure)?;
+    let mut enough = |pipeline: &mut Pipeline| {
+        watch.hear();
+        watch.wanted |= maker.is_wanted();
+        if watch.wanted {
+            let picture = pipeline.picture(monotonic_ns(), watch.focus);
+            watch.show(picture, None);
+        }
+        watch.quit
+    };
+    runtime()?.block_on(capture(&mut live, &mut pipeline, None, limits, Some(&mut enough)))?;
+    drop(live);
+    pipeline.finish()?;
+    let now = monotonic_ns();
+    let why = if limits.until_gone { "the traced processes have ended" } else { "the time is over" };
+    watch.wanted = true;
+    while !watch.quit {
+        watch.wanted |= maker.is_wanted();
+        if watch.wanted {
+            let picture = pipeline.picture(now, watch.focus);
+            watch.show(picture, Some(why));
+        }
+        if let Some(command) = maker.wait(Duration::from_millis(100)) {
+            watch.command(command);
+        }
+    }
+    if let Some(beside) = watch.beside.take() {
+        let said = beside.stop();
+        eprintln!("zctrace: {}", text::harmless(said.as_bytes()));
+    }
+    Ok(())
+}
+
+/// A recording that was begun in the view: a second set of probes, so that it is complete from its first frame
+/// on, as if `zctrace record` had been started then.
+struct Beside {
+    thread: Option<JoinHandle<anyhow::Result<u64>>>,
+    enough: Arc<AtomicBool>,
+    path: PathBuf,
+    /// Bytes so far; `None`: it is being attached.
+    written: Arc<Mutex<Option<u64>>>,
+}
+
+impl Beside {
+    fn start(options: Options, asked: Asked, path: PathBuf) -> Self {
+        let (enough, written) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
+        let (flag, count, to) = (Arc::clone(&enough), Arc::clone(&written), path.clone());
+        let thread = std::thread::Builder::new()
+            .name("record".into())
+            .spawn(move || record(&options, asked, &to, &flag, &count));
+        Self { thread: thread.ok(), enough, path, written }
+    }
+
+    fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// In words.
+    fn what(&self) -> String {
+        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let so_far = written.map_or_else(|| "attaching".into(), text::bytes);
+        text::harmless(format!("{} {so_far}", self.path.display()).as_bytes()).into_owned()
+    }
+
+    /// Ends it, and says what became of it.
+    fn stop(mut self) -> String {
+        self.enough.store(true, Ordering::Relaxed);
+        let name = self.path.display();
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Ok(bytes))) => format!("recorded {} to {name}", text::bytes(bytes)),
+            Some(Ok(Err(e))) => format!("recording to {name}: {e:#}"),
+            _ => format!("recording to {name} ended by a bug"),
+        }
+    }
+}
+
+fn record(
+    options: &Options,
+    asked: Asked,
+    path: &Path,
+    enough: &AtomicBool,
+    written: &Mutex<Option<u64>>,
+) -> anyhow::Result<u64> {
+    let mut tap = Writer::new(create_new(path)?)?;
+    let mut live = Live::start(options, asked, &mut |b: &[u8]| Ok(tap.push(b)?)).map_err(live_failure)?;
+    let mut n = 0u32;
+    while !enough.load(Ordering::Relaxed) {
+        std::thread::sleep(DRAIN);
+        let mut consume = |b: &[u8]| anyhow::Result::Ok(tap.push(b)?);
+        live.drain(&mut consume).map_err(live_failure)?;
+        n = n.wrapping_add(1);
+        if n.is_multiple_of(CHECKPOINT_EVERY) {
+            live.checkpoint(&mut consume).map_err(live_failure)?;
+            tap.flush()?;
+            *written.lock().unwrap_or_else(PoisonError::into_inner) = Some(tap.written());
+        }
+    }
+    live.stop(&mut |b: &[u8]| Ok(tap.push(b)?)).map_err(live_failure)?;
+    tap.flush()?;
+    Ok(tap.written())
+}

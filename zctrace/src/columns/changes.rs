@@ -1,0 +1,191 @@
+//! Columns of changes.
+
+use std::sync::Arc;
+
+use super::transfers::{is_new, source};
+use super::{Behind, Cell, Column, SortKey, Tone};
+use crate::board::Picture;
+use crate::model::{Mutation, Phase, Source};
+use crate::text;
+
+type Cells = Column<Arc<Mutation>>;
+
+/// Every column of a change.
+pub static CHANGES: &[Cells] = &[
+    Cells {
+        title: "ID",
+        help: "its name in the trace; new: the transfers it hit are not over",
+        width: 5,
+        flex: 0,
+        right: false,
+        rank: 3,
+        cell: |m, _| {
+            if is_new(m) { Cell::new("new", Tone::Live) } else { Cell::new(m.id.to_string(), Tone::Dim) }
+        },
+        key: |m, _| if is_new(m) { u64::MAX.into() } else { m.id.0.into() },
+        behind: |m, _| hits(m),
+    },
+    Cells {
+        title: "WHEN",
+        help: "when it began, since the trace began",
+        width: 8,
+        flex: 0,
+        right: true,
+        rank: 2,
+        cell: |m, p| Cell::plain(text::ns(m.at_ns.saturating_sub(p.start_ns()))),
+        key: |m, _| m.at_ns.into(),
+        behind: |m, _| hits(m),
+    },
+    Cells {
+        title: "WHO",
+        help: "which process changed the bytes",
+        width: 14,
+        flex: 1,
+        right: false,
+        rank: 0,
+        cell: |m, _| Cell::plain(text::writer(m)),
+        key: |m, _| SortKey::Text(text::writer(m)),
+        behind: |m, _| m.pid.and_then(|pid| Behind::mutations(format!("pid={pid}"))),
+    },
+    Cells {
+        title: "HOW",
+        help: "the kind of change",
+        width: 12,
+        flex: 0,
+        right: false,
+        rank: 1,
+        cell: |m, _| Cell::new(text::mutation(m.kind), Tone::Bad),
+        key: |m, _| text::mutation(m.kind).into(),
+        behind: |m, _| Behind::mutations(format!("kind:{}", text::mutation(m.kind))),
+    },
+    Cells {
+        title: "FILE",
+        help: "what was changed: a file, or memory of the process that had lent it",
+        width: 14,
+        flex: 3,
+        right: false,
+        rank: 1,
+        cell: |m, _| Cell::plain(text::changed(m).into_owned()),
+        key: |m, _| SortKey::Text(text::changed(m).into_owned()),
+        behind: |m, _| match &m.file {
+            Some(f) => source(Source::File(f.id)),
+            None => None,
+        },
+    },
+    Cells {
+        title: "OFFSET+BYTES",
+        help: "which bytes; in memory, from which address",
+        width: 15,
+        flex: 0,
+        right: false,
+        rank: 5,
+        cell: |m, _| Cell::plain(text::span(m.file.as_ref(), m.offset, m.len)),
+        key: |m, _| m.offset.into(),
+        behind: |_, _| None,
+    },
+    Cells {
+        title: "HIT",
+        help: "how many windows it fell into",
+        width: 5,
+        flex: 0,
+        right: true,
+        rank: 2,
+        cell: |m, _| {
+            if is_new(m) {
+                Cell::new("open", Tone::Live)
+            } else {
+                Cell::count(m.hits.len() as u64, Tone::Bad)
+            }
+        },
+        key: |m, _| (m.hits.len() as u64).into(),
+        behind: |m, _| hits(m),
+    },
+    Cells {
+        title: "AFTER SUBMIT",
+        help: "how long after the first transfer it hit was submitted",
+        width: 12,
+        flex: 0,
+        right: true,
+        rank: 7,
+        cell: |m, p| Cell::ns(after_submit(m, p)),
+        key: |m, p| after_submit(m, p).into(),
+        behind: |m, _| hits(m),
+    },
+    Cells {
+        title: "TOO EARLY BY",
+        help: "how long it should have waited: until the last of the windows it hit was closed; of open ones, so far",
+        width: 12,
+        flex: 0,
+        right: true,
+        rank: 4,
+        cell: |m, p| Cell { tone: Tone::Warn, ..Cell::ns(margin(m, p)) },
+        key: |m, p| margin(m, p).into(),
+        behind: |m, _| hits(m),
+    },
+    Cells {
+        title: "PHASE",
+        help: "how far the transfers were when it began: before_xmit, in_flight, after_ack; the worst of them",
+        width: 11,
+        flex: 0,
+        right: false,
+        rank: 6,
+        cell: |m, _| phase(m).map_or_else(Cell::none, |p| Cell::plain(text::phase(p))),
+        key: |m, _| phase(m).map_or("", text::phase).into(),
+        behind: |m, _| hits(m),
+    },
+    Cells {
+        title: "TOOK",
+        help: "from its begin to its end",
+        width: 8,
+        flex: 0,
+        right: true,
+        rank: 9,
+        cell: |m, _| Cell::ns(m.end_ns.map(|end| end.saturating_sub(m.at_ns))),
+        key: |m, _| m.end_ns.map(|end| end.saturating_sub(m.at_ns)).into(),
+        behind: |_, _| None,
+    },
+    Cells {
+        title: "SEEN BY",
+        help: "what showed it: a system call, a tracepoint, or the content itself",
+        width: 11,
+        flex: 0,
+        right: false,
+        rank: 8,
+        cell: |m, _| Cell::plain(text::seen_by(m.seen_by)),
+        key: |m, _| text::seen_by(m.seen_by).into(),
+        behind: |m, _| Behind::mutations(format!("seen:{}", text::seen_by(m.seen_by))),
+    },
+];
+
+fn hits(m: &Mutation) -> Option<Behind> {
+    if !is_new(m) {
+        return Behind::transfers(format!("hit:{}", m.id));
+    }
+    let Some(file) = &m.file else {
+        return Behind::transfers("changed:yes state:open");
+    };
+    Behind::transfers(format!("changed:yes state:open ino={} dev:{}", file.id.ino, text::dev(file.id.dev)))
+}
+
+/// Of the transfers it hit, those that are kept: or the open ones that have it on record.
+fn of_hits<'a>(m: &'a Mutation, p: &'a Picture) -> impl Iterator<Item = &'a crate::board::Item> {
+    let open = p
+        .open
+        .iter()
+        .filter(|i| is_new(m) && i.so_far.iter().any(|s| (s.at_ns, s.offset) == (m.at_ns, m.offset)));
+    // There can be thousands, and each is looked for.
+    open.chain(m.hits.iter().take(16).filter_map(|h| p.item(h.transfer)))
+}
+
+fn after_submit(m: &Mutation, p: &Picture) -> Option<u64> {
+    of_hits(m, p).map(|i| m.at_ns.saturating_sub(i.t.submit_ns)).max()
+}
+
+fn margin(m: &Mutation, p: &Picture) -> Option<u64> {
+    let until = |i: &crate::board::Item| if i.is_open() { Some(p.now_ns) } else { i.t.release_ns };
+    of_hits(m, p).filter_map(until).map(|until| until.saturating_sub(m.at_ns)).max()
+}
+
+fn phase(m: &Mutation) -> Option<Phase> {
+    m.hits.iter().map(|h| h.phase).min()
+}

@@ -1,0 +1,172 @@
+//! What is worth knowing about a trace as a whole: what was lost or is missing, which rules apply, why
+//! something is not certain, what was copied, what ended windows. Each with the transfers behind it.
+
+use super::{Behind, Cell, Column, SortKey, Tone};
+use crate::board::Picture;
+use crate::engine::rules;
+use crate::model::{LossWhat, Verdict};
+use crate::text;
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// How often; `None`: that is not a number.
+    pub count: Option<u64>,
+    /// How it is meant.
+    pub tone: Tone,
+    /// What it means, a sentence.
+    pub means: String,
+    /// The transfers behind it.
+    pub filter: Option<String>,
+}
+
+/// All of them, the gravest first.
+#[must_use]
+pub fn findings(p: &Picture) -> Vec<Finding> {
+    let mut all = Vec::new();
+    for (what, n) in &p.losses {
+        let tone = if *what == LossWhat::FreeMiss { Tone::Warn } else { Tone::Bad };
+        let means = text::loss_sentence(*what, *n);
+        all.push(Finding {
+            kind: "lost",
+            name: text::loss(*what).into(),
+            count: Some(*n),
+            tone,
+            means,
+            filter: Some("verdict:unknown".into()),
+        });
+    }
+    for missing in p.info.iter().flat_map(|i| text::missing(i)) {
+        all.push(Finding {
+            kind: "missing",
+            name: String::new(),
+            count: None,
+            tone: Tone::Bad,
+            means: missing,
+            filter: None,
+        });
+    }
+    for ((rule, verdict), n) in &p.rules {
+        let tone = match verdict {
+            Verdict::Mutated => Tone::Bad,
+            Verdict::Unknown => Tone::Warn,
+            Verdict::Clean => Tone::Plain,
+        };
+        let means = rules::find(rule).map_or_else(String::new, |r| r.help.into());
+        let filter = Some(format!("rule:{rule} verdict:{}", text::verdict(*verdict)));
+        all.push(Finding { kind: "rule", name: (*rule).into(), count: Some(*n), tone, means, filter });
+    }
+    for (reason, n) in &p.reasons {
+        let (code, sentence) = text::reason(*reason);
+        all.push(Finding {
+            kind: "unknown",
+            name: code.into(),
+            count: Some(*n),
+            tone: Tone::Warn,
+            means: sentence.into(),
+            filter: Some(format!("reason:{code}")),
+        });
+    }
+    for (content, n) in &p.contents {
+        let name = text::content(*content);
+        all.push(Finding {
+            kind: "content",
+            name: name.into(),
+            count: Some(*n),
+            tone: Tone::Plain,
+            means: text::content_sentence(*content).into(),
+            filter: Some(format!("content:{name}")),
+        });
+    }
+    for (why, n) in &p.all.copied {
+        let (code, sentence) = text::copied(*why);
+        all.push(Finding {
+            kind: "copied",
+            name: code.into(),
+            count: Some(*n),
+            tone: Tone::Warn,
+            means: format!("no zero-copy: {sentence}"),
+            filter: Some(format!("copied:{code}")),
+        });
+    }
+    for (by, n) in &p.all.released_by {
+        let name = text::released_by(*by);
+        all.push(Finding {
+            kind: "ended by",
+            name: name.into(),
+            count: Some(*n),
+            tone: Tone::Plain,
+            means: text::released_by_sentence(*by).into(),
+            filter: Some(format!("by:{name}")),
+        });
+    }
+    if p.losses.is_empty() && p.info.as_ref().is_some_and(|i| text::missing(i).next().is_none()) {
+        let means = "nothing was lost, and no probe is missing: what is said here is all that happened";
+        all.insert(
+            0,
+            Finding {
+                kind: "complete",
+                name: String::new(),
+                count: None,
+                tone: Tone::Good,
+                means: means.into(),
+                filter: None,
+            },
+        );
+    }
+    all
+}
+
+type Cells = Column<Finding>;
+
+/// Every column of a finding.
+pub static FINDINGS: &[Cells] = &[
+    Cells {
+        title: "KIND",
+        help: "what sort of finding it is",
+        width: 8,
+        flex: 0,
+        right: false,
+        rank: 1,
+        cell: |f, _| Cell::new(f.kind, f.tone),
+        key: |f, _| f.kind.into(),
+        behind: |f, _| f.filter.clone().and_then(Behind::transfers),
+    },
+    Cells {
+        title: "NAME",
+        help: "as in the JSON output and the filter language",
+        width: 26,
+        flex: 1,
+        right: false,
+        rank: 0,
+        cell: |f, _| Cell::new(f.name.clone(), Tone::Title),
+        key: |f, _| SortKey::Text(f.name.clone()),
+        behind: |f, _| f.filter.clone().and_then(Behind::transfers),
+    },
+    Cells {
+        title: "TRANSFERS",
+        help: "how many; of what was lost, how many records",
+        width: 9,
+        flex: 0,
+        right: true,
+        rank: 0,
+        cell: |f, _| f.count.map_or_else(Cell::none, |n| Cell::count(n, f.tone)),
+        key: |f, _| f.count.into(),
+        behind: |f, _| f.filter.clone().and_then(Behind::transfers),
+    },
+    Cells {
+        title: "MEANS",
+        help: "what follows from it",
+        width: 30,
+        flex: 6,
+        right: false,
+        rank: 0,
+        cell: |f, _| Cell { prose: true, ..Cell::plain(f.means.clone()) },
+        key: |f, _| SortKey::Text(f.means.clone()),
+        behind: |f, _| f.filter.clone().and_then(Behind::transfers),
+    },
+];

@@ -1,0 +1,59 @@
+//! One file, read at several places at once, and what its block headers say of it as a whole.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER};
+
+/// A file and a place in it: a clone reads on from the same place by itself.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Shared {
+    /// At its beginning.
+    #[must_use]
+    pub fn new(file: Arc<File>) -> Self {
+        Self { file, at: 0 }
+    }
+}
+
+impl Read for Shared {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(buf, self.at)?;
+        self.at = self.at.saturating_add(n as u64);
+        Ok(n)
+    }
+}
+
+/// The earliest and the latest time that block headers claim, up to the first that does not check, or for as
+/// long as there is time. Contents are not looked at, so less than that may turn out to be readable.
+#[must_use]
+pub fn span(file: &File, deadline: Instant) -> Option<(u64, u64)> {
+    let len = file.metadata().ok()?.len();
+    let mut at = FILE_HEADER as u64;
+    let mut span: Option<(u64, u64)> = None;
+    let mut bytes = [0; BLOCK_HEADER];
+    while file.read_exact_at(&mut bytes, at).is_ok() {
+        let Some(header) = BlockHeader::decode(&bytes) else {
+            break;
+        };
+        at = at.saturating_add(BLOCK_HEADER as u64 + u64::from(header.stored_len));
+        if at > len {
+            break;
+        }
+        if header.frames > 0 {
+            let (first, last) = span.unwrap_or((header.first_ts, header.last_ts));
+            span = Some((first.min(header.first_ts), last.max(header.last_ts)));
+        }
+        if Instant::now() > deadline {
+            break;
+        }
+    }
+    span
+}

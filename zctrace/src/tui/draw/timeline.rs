@@ -1,0 +1,130 @@
+//! The life of a transfer, drawn to scale: a line for each thing that happened.
+
+use ratatui::text::Line;
+
+use super::detail::Subject;
+use super::pen::{Pen, cut, padded};
+use crate::columns::Tone;
+use crate::text;
+
+/// Lines at most: of the changes and retransmissions the first ones.
+const MOST: usize = 24;
+/// Columns of the time at the left, and of the name at the right.
+const TIME: usize = 9;
+const NAME: usize = 11;
+
+/// Something that happened.
+struct Moment {
+    at: u64,
+    /// It took until then.
+    until: Option<u64>,
+    name: String,
+    means: String,
+    tone: Tone,
+}
+
+fn moments(s: Subject<'_>) -> Vec<Moment> {
+    let t = s.t();
+    let mut all = Vec::new();
+    let mut add = |at: Option<u64>, name: &str, means: String, tone: Tone| {
+        if let Some(at) = at {
+            all.push(Moment { at, until: None, name: name.into(), means, tone });
+        }
+    };
+    add(Some(t.submit_ns), "submit", "the pages are lent from now on".into(), Tone::Title);
+    let moved = t.moved().map_or_else(String::new, |n| format!("moved {n} bytes"));
+    let told = if t.api.notifies() { "" } else { "; believed to be done" };
+    add(t.return_ns, "return", format!("{moved}{told}"), Tone::Plain);
+    add(t.first_xmit_ns, "first xmit", "handed to a device".into(), Tone::Plain);
+    add(t.ack_ns, "ack", "the peer has the last byte".into(), Tone::Plain);
+    let notify = match t.notify_copied {
+        Some(true) => "told that it is done; copied",
+        _ => "told that its memory is free",
+    };
+    add(t.notify_ns, "notify", notify.into(), Tone::Plain);
+    for r in &t.resent {
+        let bytes =
+            if r.len == u64::MAX { String::new() } else { text::span(t.file.as_ref(), r.off, Some(r.len)) };
+        let times = if r.times > 1 {
+            format!(", {} times until +{}", r.times, text::ns(r.at.saturating_sub(t.submit_ns)))
+        } else {
+            String::new()
+        };
+        all.push(Moment {
+            at: r.first,
+            until: Some(r.at),
+            name: "resent".into(),
+            means: format!("{bytes}{times}"),
+            tone: Tone::Warn,
+        });
+    }
+    for m in s.changes() {
+        let means = format!("{} by {}", text::span(m.file.as_ref(), m.offset, m.len), text::writer(m));
+        all.push(Moment {
+            at: m.at_ns,
+            until: m.end_ns,
+            name: text::mutation(m.kind).into(),
+            means,
+            tone: Tone::Bad,
+        });
+    }
+    all.sort_by_key(|m| m.at.max(t.submit_ns));
+    all.truncate(MOST);
+    match (t.release_ns, s.item.is_open()) {
+        (Some(at), _) => {
+            let by = t.released_by.map_or("", text::released_by);
+            all.push(Moment {
+                at,
+                until: None,
+                name: "release".into(),
+                means: format!("{by}: not read again"),
+                tone: Tone::Good,
+            });
+        }
+        (None, true) => all.push(Moment {
+            at: s.p.now_ns,
+            until: None,
+            name: "now".into(),
+            means: "still lent".into(),
+            tone: Tone::Live,
+        }),
+        _ => {}
+    }
+    all
+}
+
+/// Appends it.
+pub fn draw(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
+    let all = moments(s);
+    let (start, end) = (s.t().submit_ns, s.until());
+    let track = (w.saturating_sub(TIME + NAME + 2) * 2 / 5).clamp(10, 60);
+    let column = |at: u64| place(at.saturating_sub(start), end.saturating_sub(start), track);
+    lines.push(pen.line([
+        (padded("since submit", TIME + 3, false), Tone::Dim),
+        (format!("  to scale: {} across", text::ns(end.saturating_sub(start))), Tone::Dim),
+    ]));
+    for m in all {
+        let (from, to) = (column(m.at), column(m.until.unwrap_or(m.at)));
+        let before = "─".repeat(from);
+        let mark = if to > from { "━".repeat(to - from) + "●" } else { "●".into() };
+        let after = " ".repeat(track.saturating_sub(from + mark.chars().count()));
+        let room = w.saturating_sub(TIME + NAME + track + 3);
+        lines.push(pen.line([
+            (padded(&text::ns(m.at.saturating_sub(start)), TIME, true), Tone::Plain),
+            (format!(" {before}"), Tone::Dim),
+            (mark, m.tone),
+            (format!("{after} "), Tone::Plain),
+            (padded(&m.name, NAME, false), m.tone),
+            (cut(&m.means, room), Tone::Plain),
+        ]));
+    }
+}
+
+/// The column of a moment.
+fn place(since: u64, whole: u64, track: usize) -> usize {
+    if whole == 0 {
+        return 0;
+    }
+    let last = track.saturating_sub(1) as u128;
+    usize::try_from(u128::from(since.min(whole)) * last / u128::from(whole)).unwrap_or(0)
+}

@@ -1,0 +1,40 @@
+//! Rows to a file, as the JSON lines that every other command writes.
+
+use std::collections::BTreeSet;
+use std::io::BufWriter;
+use std::path::Path;
+
+use crate::board::Picture;
+use crate::invoker::create_new;
+use crate::model::{Fact, TransferId};
+use crate::sink::{JsonLines, Summary};
+
+/// Writes these transfers and what changed them. Answers how many lines.
+///
+/// # Errors
+/// When the file exists, or cannot be written.
+pub fn export(p: &Picture, path: &Path, ids: &[TransferId]) -> anyhow::Result<u64> {
+    let mut json = JsonLines::new(BufWriter::new(create_new(path)?));
+    let mut summary = Summary::default();
+    let mut n = 0;
+    let mut mutations = BTreeSet::new();
+    let mut say = |fact: Fact| -> anyhow::Result<()> {
+        summary.add(&fact);
+        n += 1;
+        Ok(json.fact(&fact)?)
+    };
+    if let Some(info) = &p.info {
+        say(Fact::Trace(Box::new((**info).clone())))?;
+    }
+    // What is open has no fate to tell.
+    for item in ids.iter().filter_map(|id| p.item(*id)).filter(|i| i.stage.is_none()) {
+        mutations.extend(item.t.mutations.iter().copied());
+        say(Fact::Transfer(Box::new((*item.t).clone())))?;
+    }
+    for mutation in mutations.into_iter().filter_map(|id| p.mutation(id)) {
+        say(Fact::Mutation(Box::new((**mutation).clone())))?;
+    }
+    json.finish(&summary)?;
+    json.flush()?;
+    Ok(n + 1)
+}

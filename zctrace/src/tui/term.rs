@@ -1,0 +1,164 @@
+//! The terminal, borrowed: whatever happens, it is given back as it was.
+
+use std::io::{self, Stdout, Write as _, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::crossterm::{cursor, execute};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// How long a viewer has to end by itself after a signal; it may hang in a write to a terminal that takes none.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+static BORROWED: AtomicBool = AtomicBool::new(false);
+static HOOK: Once = Once::new();
+
+/// The borrowed terminal. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Term {
+    screen: Terminal<CrosstermBackend<Stdout>>,
+    mouse: bool,
+}
+
+impl Term {
+    /// Borrows it.
+    ///
+    /// # Errors
+    /// When stdout is no terminal, or does not answer.
+    pub fn new(mouse: bool) -> io::Result<Self> {
+        HOOK.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                give_back();
+                before(panic);
+            }));
+        });
+        let screen = Terminal::new(CrosstermBackend::new(stdout()))?;
+        let mut term = Self { screen, mouse };
+        term.take()?;
+        Ok(term)
+    }
+
+    fn take(&mut self) -> io::Result<()> {
+        BORROWED.store(true, Ordering::SeqCst);
+        enable_raw_mode()?;
+        execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+        self.mouse(self.mouse)
+    }
+
+    /// Whether the mouse is ours.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn mouse(&mut self, ours: bool) -> io::Result<()> {
+        self.mouse = ours;
+        if ours { execute!(stdout(), EnableMouseCapture) } else { execute!(stdout(), DisableMouseCapture) }
+    }
+
+    /// To draw on.
+    pub fn screen(&mut self) -> &mut Terminal<CrosstermBackend<Stdout>> {
+        &mut self.screen
+    }
+
+    /// Gives it back, stops like any program does on Ctrl-Z, and borrows it again afterwards.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        give_back();
+        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        self.take()?;
+        self.screen.clear()
+    }
+
+    /// Puts `text` on the user's clipboard, by the terminal (OSC 52), also over ssh.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        let mut out = stdout();
+        write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
+        out.flush()
+    }
+}
+
+impl Drop for Term {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+/// Gives the terminal back, once.
+fn give_back() {
+    if BORROWED.swap(false, Ordering::SeqCst) {
+        // Raw mode first: a terminal that takes no bytes still takes that.
+        let _ = disable_raw_mode();
+        let _ = execute!(
+            stdout(),
+            DisableMouseCapture,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            cursor::Show
+        );
+    }
+}
+
+/// Set once somebody wants this process to end. Whoever draws looks at it; if that does not help in time, the
+/// process ends anyway, its terminal back in order.
+///
+/// # Errors
+/// When signals cannot be waited for.
+pub fn on_signals() -> io::Result<Arc<AtomicBool>> {
+    let ends = Arc::new(AtomicBool::new(false));
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT])?;
+    let flag = Arc::clone(&ends);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        let Some(signal) = signals.forever().next() else {
+            return;
+        };
+        flag.store(true, Ordering::SeqCst);
+        std::thread::sleep(PATIENCE);
+        let _ = disable_raw_mode();
+        std::thread::spawn(give_back);
+        std::thread::sleep(Duration::from_millis(100));
+        std::process::exit(128 + signal);
+    })?;
+    Ok(ends)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let mut word = [0u8; 4];
+        word.iter_mut().skip(1).zip(chunk).for_each(|(to, from)| *to = *from);
+        let word = u32::from_be_bytes(word);
+        for i in 0..4usize {
+            let digit = DIGITS.get((word >> (18 - 6 * i) & 63) as usize).copied().unwrap_or(b'=');
+            out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_as_in_rfc_4648() {
+        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+        for (text, code) in cases {
+            assert_eq!(base64(text.as_bytes()), code);
+        }
+    }
+}
