@@ -51,8 +51,9 @@ const LIVE: &[Shot] = &[
     shot("findings", &["7"], "MEANS"),
     shot("open", &["1", "o", "Enter"], "Still lent"),
     shot("help", &["Escape", "Escape", "?"], "Help"),
-    Shot { name: "narrow", size: (80, 24), keys: &["?"], shows: "VERDICT" },
 ];
+
+const NARROW: &[Shot] = &[Shot { name: "narrow", size: (80, 24), keys: &["Enter"], shows: "Still lent" }];
 
 const REPLAY: &[Shot] = &[shot("replay", &["n"], "REPLAY"), shot("mutated", &["}", "m", "Enter"], "MUTATED")];
 
@@ -191,7 +192,7 @@ fn load(server: &Server, dir: &Path, ends: &Arc<AtomicBool>) -> anyhow::Result<(
     Ok(())
 }
 
-/// A tmux server of its own.
+/// A tmux server of its own; a new one for each size.
 struct Tmux {
     socket: String,
 }
@@ -236,37 +237,30 @@ impl Tmux {
 
     fn take(&self, shot: &Shot, to: &Path) -> anyhow::Result<()> {
         for key in shot.keys {
-            self.call(&["send-keys", "-t", "z", key]);
+            self.call(&["send-keys", "-t", "z", key]).context("send-keys")?;
             // One picture of the trace.
             std::thread::sleep(Duration::from_millis(400));
         }
         self.until(shot.shows)?;
-        let screen = self.call(&["capture-pane", "-e", "-p", "-t", "z"]).context("capture-pane")?;
-        let svg = anstyle_svg::Term::new().render_svg(&screen);
+        let screen = self.call(&["capture-pane", "-e", "-N", "-p", "-t", "z"]).context("capture-pane")?;
+        let background = anstyle::RgbColor(0x16, 0x1b, 0x22).into();
+        let svg = anstyle_svg::Term::new().bg_color(background).render_svg(&screen);
         let path = to.join(format!("{}.svg", shot.name));
         std::fs::write(&path, svg).with_context(|| path.display().to_string())?;
         eprintln!("{}", path.display());
         Ok(())
     }
 
-    fn series(&self, shots: &[Shot], command: &str, warm: Duration, to: &Path) -> anyhow::Result<()> {
-        for (i, shot) in shots.iter().enumerate() {
-            let fresh = i == 0 || shots.get(i - 1).is_some_and(|before| before.size != shot.size);
-            if fresh {
-                self.call(&["kill-server"]);
-                self.start(shot.size, command)?;
-                self.until("lent now")?;
-                std::thread::sleep(warm);
-                if i > 0 {
-                    // Keys of a series lead from one picture to the next.
-                    let again = Shot { keys: &[], ..*shot };
-                    self.take(&again, to)?;
-                    continue;
-                }
-            }
-            self.take(shot, to)?;
-        }
-        Ok(())
+    /// Pictures of one size, whose keys lead from one to the next.
+    fn series(name: &str, shots: &[Shot], command: &str, warm: Duration, to: &Path) -> anyhow::Result<()> {
+        let Some(first) = shots.first() else {
+            return Ok(());
+        };
+        let tmux = Self { socket: format!("zctrace-{name}-{}", std::process::id()) };
+        tmux.start(first.size, command)?;
+        tmux.until("lent now")?;
+        std::thread::sleep(warm);
+        shots.iter().try_for_each(|shot| tmux.take(shot, to))
     }
 }
 
@@ -309,14 +303,15 @@ fn take_all(tool: &Path, dir: &Path) -> anyhow::Result<()> {
     let server = Server::start(dir)?;
     let ends = Arc::new(AtomicBool::new(false));
     load(&server, dir, &ends)?;
-    let tmux = Tmux { socket: format!("zctrace-{}", std::process::id()) };
     let (tool, recording) = (tool.display(), dir.join("nginx.zct"));
-    let watch = format!("{tool} --pid {} --theme terminal", server.worker);
-    tmux.series(LIVE, &watch, Duration::from_secs(25), &to)?;
+    let watch = format!("{tool} --pid {} --theme dark", server.worker);
+    let warm = Duration::from_secs(25);
+    Tmux::series("wide", LIVE, &watch, warm, &to)?;
+    Tmux::series("narrow", NARROW, &watch, warm, &to)?;
     let record =
         ["record", "--pid", &server.worker.to_string(), "--duration", "20s", "-o"].map(str::to_owned);
     sh::run(Command::new(tool.to_string()).args(record).arg(&recording))?;
     ends.store(true, Ordering::Relaxed);
-    let replay = format!("{tool} replay {} --theme terminal", recording.display());
-    tmux.series(REPLAY, &replay, Duration::from_secs(3), &to)
+    let replay = format!("{tool} replay {} --theme dark", recording.display());
+    Tmux::series("replay", REPLAY, &replay, Duration::from_secs(2), &to)
 }

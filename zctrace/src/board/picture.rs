@@ -147,6 +147,8 @@ pub struct Cursor {
     pub known: f64,
     /// It is on its way to another place.
     pub seeking: bool,
+    /// The transfer that ended, or was changed, where it stands.
+    pub landmark: Option<TransferId>,
     /// What happened over the span, in as many parts: transfers, mutated, unknown, records lost.
     pub marks: Arc<[Mark]>,
     /// What is wrong with the recording's end.

@@ -69,7 +69,10 @@ impl Watch<'_> {
     }
 
     fn hear(&mut self) {
-        while let Some(command) = self.maker.command() {
+        // A viewer that is gone wants to quit, again and again.
+        while !self.quit
+            && let Some(command) = self.maker.command()
+        {
             self.command(command);
         }
     }

@@ -133,11 +133,11 @@ pub static INTERFACES: &[Cells] = &[
     Cells {
         title: "ENDED BY",
         help: "what ended the windows, the most frequent first",
-        width: 14,
+        width: 18,
         flex: 2,
         right: false,
         rank: 7,
-        cell: |i, _| Cell::plain(ended(i)),
+        cell: |i, _| Cell { prose: true, ..Cell::plain(ended(i)) },
         key: |i, _| SortKey::Text(ended(i)),
         behind: |i, _| all(i),
     },
@@ -162,8 +162,11 @@ fn ended(i: &Interface) -> String {
     let mut ways: Vec<_> = i.stats.released_by.iter().map(|(by, n)| (*n, text::released_by(*by))).collect();
     ways.sort_by_key(|(n, name)| (u64::MAX - n, *name));
     let total: u64 = ways.iter().map(|(n, _)| n).sum::<u64>().max(1);
-    let parts: Vec<String> =
-        ways.iter().map(|(n, name)| format!("{name} {}%", (n * 100 + total / 2) / total)).collect();
+    let share = |(n, name): &(u64, &str)| match (n * 100 + total / 2) / total {
+        0 => format!("{name} <1%"),
+        percent => format!("{name} {percent}%"),
+    };
+    let parts: Vec<String> = ways.iter().map(share).collect();
     parts.join(" ")
 }
 

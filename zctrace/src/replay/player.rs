@@ -336,6 +336,7 @@ impl Player {
             speed: self.playing.map(|_| self.factor()),
             known: self.known(),
             seeking: self.seek.is_some(),
+            landmark: walk.landmark(),
             marks: self.index.marks.over(self.span),
             problem: problem.map(str::to_owned),
         };

@@ -159,6 +159,8 @@ pub(super) struct Walk {
     counts: Counts,
     /// What came last, and when.
     last: (Counts, u64),
+    /// The transfer that it was about.
+    landmark: Option<TransferId>,
 }
 
 impl Walk {
@@ -181,6 +183,7 @@ impl Walk {
             now: 0,
             counts: Counts::default(),
             last: (Counts::default(), 0),
+            landmark: None,
         })
     }
 
@@ -212,6 +215,11 @@ impl Walk {
     /// What has come so far.
     pub(super) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The transfer that what came last was about, if that was at this moment.
+    pub(super) fn landmark(&self) -> Option<TransferId> {
+        self.landmark.filter(|_| self.last.1 == self.now)
     }
 
     /// It stands where one of these has just come.
@@ -303,6 +311,11 @@ impl Walk {
         self.counts.add(what);
         if what.facts > 0 {
             self.last = (what, self.now);
+            self.landmark = match &fact {
+                Fact::Transfer(t) => Some(t.id),
+                Fact::Mutation(m) => m.hits.first().map(|h| h.transfer),
+                _ => None,
+            };
         }
         watch.shown(self.now, &fact);
         self.board.fact(fact, self.now);

@@ -249,6 +249,7 @@ pub(super) fn replay() -> Picture {
             speed: Some(2.0),
             known: 1.0,
             seeking: false,
+            landmark: None,
             marks: (0..128).map(mark).collect(),
             problem: None,
         }),

@@ -24,6 +24,7 @@ use super::theme::Theme;
 use super::ui::{Setup, Ui, View};
 use super::update::{Effect, update};
 use crate::board::Picture;
+use crate::board::filter::FIELDS;
 use crate::board::link::{Command, Go, Sight};
 use crate::model::TransferId;
 
@@ -348,6 +349,75 @@ fn the_mouse_selects_and_opens() {
     assert_eq!(ui.view, View::Files);
     click(&mut ui, 3, 5);
     assert_eq!(ui.tab().sort, Some(0));
+}
+
+#[test]
+fn columns_sort_both_ways_and_back() {
+    let mut ui = ui(fixture::picture(), Theme::Mono, (160, 48));
+    let gaps = |ui: &Ui| -> Vec<Option<u64>> {
+        let items: Vec<_> = ui.picture.items().collect();
+        ui.order.iter().map(|row| items[*row].age_ns(ui.picture.now_ns)).collect()
+    };
+    let natural = gaps(&ui);
+    // GAP is the ninth column.
+    press(&mut ui, "Right Right Right Right Right Right Right Right s");
+    let sorted = gaps(&ui);
+    assert!(sorted.is_sorted_by(|a, b| a >= b), "the longest first: {sorted:?}");
+    assert!(text(&drawn(&ui)).contains("▼GAP"));
+    press(&mut ui, "i");
+    assert!(gaps(&ui).is_sorted(), "and the other way round");
+    press(&mut ui, "s");
+    assert_eq!(gaps(&ui), natural);
+}
+
+#[test]
+fn a_field_that_no_row_has_is_told() {
+    let mut ui = ui(fixture::picture(), Theme::Mono, (80, 24));
+    press(&mut ui, "2 / p h a s e : i n _ f l i g h t");
+    assert!(text(&drawn(&ui)).contains("no row of this view has a `phase`"));
+}
+
+/// docs/view.md has the keys, the fields and the questions as they are. `ZCTRACE_UPDATE_DOCS=1` writes them there.
+#[test]
+fn the_docs_are_made_of_the_tables() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/view.md");
+    let mut docs = std::fs::read_to_string(&path).unwrap();
+    let mut keys = String::from("| key | |\n|---|---|\n");
+    for section in KEYMAP {
+        keys += &format!("| **{}** | |\n", section.title);
+        for b in section.keys {
+            let names: Vec<String> =
+                b.keys.iter().map(|k| format!("`{}`", super::keymap::name(*k))).collect();
+            let when = match b.when {
+                When::Always => "",
+                When::Live => "live: ",
+                When::Replay => "replay: ",
+            };
+            keys += &format!("| {} | {when}{} |\n", names.join(" "), b.help);
+        }
+    }
+    let mut fields = String::from("| term | meaning |\n|---|---|\n");
+    for f in FIELDS {
+        fields += &format!("| `{}` | {} |\n", f.example, f.meaning);
+    }
+    let mut questions = String::from("| question | keys |\n|---|---|\n");
+    for (question, keys, _) in QUESTIONS {
+        let name = |k: &str| if k == "End" { "(the row)".into() } else { format!("`{k}`") };
+        let keys: Vec<String> = keys.split_whitespace().map(name).collect();
+        let keys = if keys.is_empty() { "none: it is there".into() } else { keys.join(" ") };
+        questions += &format!("| {question} | {keys} |\n");
+    }
+    let before = docs.clone();
+    for (name, table) in [("keys", keys), ("fields", fields), ("questions", questions)] {
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+        let from = docs.find(&begin).unwrap() + begin.len();
+        let to = docs.find(&end).unwrap();
+        docs.replace_range(from..to, &table);
+    }
+    if std::env::var_os("ZCTRACE_UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &docs).unwrap();
+    }
+    assert_eq!(before, docs, "ZCTRACE_UPDATE_DOCS=1 cargo test -p zctrace --lib the_docs writes it");
 }
 
 #[test]

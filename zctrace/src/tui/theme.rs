@@ -94,7 +94,10 @@ impl Theme {
     #[must_use]
     pub fn selected(self) -> Style {
         match self {
-            Self::Terminal | Self::Mono => Style::new().add_modifier(Modifier::REVERSED),
+            // One colour all over: every other one would turn into a background of its own.
+            Self::Terminal | Self::Mono => {
+                Style::new().fg(Color::Reset).add_modifier(Modifier::REVERSED).remove_modifier(Modifier::DIM)
+            }
             Self::Dark => Style::new().bg(Color::Rgb(0x2d, 0x3f, 0x5a)),
             Self::Light => Style::new().bg(Color::Rgb(0xcf, 0xe3, 0xff)),
         }
@@ -118,10 +121,10 @@ impl Theme {
         };
         match self {
             Self::Mono => Style::new(),
-            Self::Terminal if share > 0.6 => Style::new().fg(Color::Red),
-            Self::Terminal if share > 0.3 => Style::new().fg(Color::Magenta),
-            Self::Terminal if share > 0.1 => Style::new().fg(Color::Yellow),
-            Self::Terminal => Style::new().fg(Color::Cyan),
+            Self::Terminal if share > 0.6 => Style::new().fg(Color::Yellow),
+            Self::Terminal if share > 0.3 => Style::new().fg(Color::Green),
+            Self::Terminal if share > 0.1 => Style::new().fg(Color::Cyan),
+            Self::Terminal => Style::new().fg(Color::Blue),
             Self::Dark => step([
                 (0x3b, 0x52, 0x8b),
                 (0x21, 0x91, 0x8c),

@@ -187,6 +187,8 @@ pub struct Ui {
     pub order: Vec<usize>,
     /// Our own share of a CPU, 0 to 1 for each.
     pub cpu: Option<f64>,
+    /// The next or the one before was asked for: what it is shall be selected.
+    pub jumped: bool,
 }
 
 impl Ui {
@@ -213,15 +215,29 @@ impl Ui {
             size,
             order: Vec::new(),
             cpu: None,
+            jumped: false,
         }
     }
 
     /// A newer picture has come.
     pub fn show(&mut self, picture: Arc<Picture>) {
+        self.land(&picture);
         self.newest = picture;
         if !self.paused {
             self.picture = Arc::clone(&self.newest);
             self.refresh();
+        }
+    }
+
+    /// What a recording stands at is selected.
+    fn land(&mut self, picture: &Picture) {
+        let before = self.picture.cursor.as_ref().and_then(|c| c.landmark);
+        let Some(cursor) = picture.cursor.as_ref().filter(|c| !c.seeking && c.speed.is_none()) else {
+            return;
+        };
+        if let Some(id) = cursor.landmark.filter(|id| Some(*id) != before && self.jumped) {
+            self.jumped = false;
+            self.tabs.entry(View::Transfers).or_default().selected = Some(Id::Transfer(id));
         }
     }
 

@@ -12,8 +12,8 @@ use super::draw;
 use super::keymap::{self, Action};
 use super::listing::{Id, with_table};
 use super::ui::{Detail, Prompt, Question, Status, Ui, View};
-use crate::board::filter::{FIELDS, Filter};
-use crate::board::link::Command;
+use crate::board::filter::{FIELDS, Filter, Subject};
+use crate::board::link::{Command, Go};
 use crate::columns::{Behind, Rows, Tone};
 use crate::model::TransferId;
 
@@ -127,6 +127,10 @@ pub fn act(ui: &mut Ui, action: Action) -> Effect {
         Action::Open => open(ui),
         Action::Detail => details(ui),
         Action::Back => back(ui),
+        Action::Filter if ui.view == View::Gap => {
+            say(ui, Tone::Dim, "there is nothing to filter here: Enter leads to the transfers of an API");
+            Effect::None
+        }
         Action::Filter => {
             let text = ui.tab().filter.text().to_owned();
             ask(ui, Question::Filter, text)
@@ -195,7 +199,10 @@ pub fn act(ui: &mut Ui, action: Action) -> Effect {
         Action::Redraw => Effect::Redraw,
         Action::Suspend => Effect::Suspend,
         Action::Quit => Effect::Quit,
-        Action::Go(go) => Effect::Send(Command::Go(go)),
+        Action::Go(go) => {
+            ui.jumped = matches!(go, Go::Next(_) | Go::Previous(_));
+            Effect::Send(Command::Go(go))
+        }
     }
 }
 
@@ -363,11 +370,18 @@ fn typed(ui: &mut Ui) {
     if prompt.question != Question::Filter {
         return;
     }
+    let subject = match ui.view {
+        View::Mutations => Subject::Change,
+        View::Transfers => Subject::Transfer,
+        _ => Subject::Group,
+    };
     let text = prompt.input.value();
     let (before, last) = text.rsplit_once(' ').unwrap_or(("", text));
     let name = last.trim_start_matches(['!', '-']);
     let whole = Filter::parse(text);
-    prompt.error = whole.as_ref().err().map(|e| e.message.clone());
+    let foreign = whole.as_ref().ok().and_then(|f| f.foreign(subject).next());
+    let nowhere = foreign.map(|field| format!("no row of this view has a `{}`", field.name));
+    prompt.error = whole.as_ref().err().map(|e| e.message.clone()).or(nowhere);
     let unfinished = FIELDS.iter().any(|f| f.name.starts_with(name));
     let filter = if unfinished || whole.is_err() { Filter::parse(before) } else { whole };
     if let Ok(filter) = filter {

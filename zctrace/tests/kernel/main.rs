@@ -26,6 +26,9 @@ mod netns;
 mod overload;
 mod pending;
 mod programs;
+#[path = "../screen/pty.rs"]
+mod pty;
+mod screen;
 mod send;
 mod stall;
 mod tool;

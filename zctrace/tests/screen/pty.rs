@@ -1,4 +1,5 @@
 //! A program on a terminal of its own, and what stands on that terminal.
+#![allow(dead_code, clippy::allow_attributes, reason = "two test programs use it, neither all of it")]
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
@@ -127,6 +128,11 @@ impl Pty {
     /// The program's end of it.
     pub fn slave(&self) -> &File {
         &self.slave
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.

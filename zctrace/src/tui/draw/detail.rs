@@ -42,7 +42,7 @@ impl<'a> Subject<'a> {
         let last = t.return_ns.max(t.ack_ns).max(t.notify_ns).unwrap_or(t.submit_ns);
         match t.release_ns {
             Some(release) => release.max(last),
-            None if self.item.stage.is_some() => self.p.now_ns.max(last),
+            None if self.item.stage.is_some() || t.outcome == Outcome::Held => self.p.now_ns.max(last),
             None => last.max(t.submit_ns),
         }
     }

@@ -94,7 +94,8 @@ fn state(ui: &Ui) -> Parts {
         (None, None) => ("LIVE", Tone::Good),
     };
     parts.push((word.into(), tone));
-    parts.push((format!(" {}", clock(p.now_ns.saturating_sub(p.start_ns()))), Tone::Plain));
+    let start = p.cursor.as_ref().map_or(p.start_ns(), |c| c.span.0);
+    parts.push((format!(" {}", clock(p.now_ns.saturating_sub(start))), Tone::Plain));
     parts
 }
 

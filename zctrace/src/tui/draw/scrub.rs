@@ -18,7 +18,7 @@ pub fn draw(cursor: &Cursor, now: u64, pen: Pen, area: Rect, buf: &mut Buffer) {
         Some(s) if s >= 1.0 => format!(" ▶ {s:.0}x "),
         Some(s) => format!(" ▶ 1/{:.0}x ", 1.0 / s),
         None if cursor.seeking => " … ".into(),
-        None => " ⏸ ".into(),
+        None => " ■ ".into(),
     };
     let left = format!("{speed}{}", clock(now.saturating_sub(start)));
     let mut right = format!("{} ", clock(end.saturating_sub(start)));

@@ -138,7 +138,7 @@ fn empty(ui: &Ui, table: &dyn Table) -> String {
     if !table.is_empty() {
         return format!("none of {} rows passes the filter  {}   Esc clears it", table.len(), filter.text());
     }
-    if ui.picture.info.is_none() {
+    if ui.picture.info.is_none() && ui.picture.cursor.is_none() {
         return "attaching probes …".into();
     }
     match ui.view {

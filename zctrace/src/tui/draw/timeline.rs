@@ -5,6 +5,7 @@ use ratatui::text::Line;
 use super::detail::Subject;
 use super::pen::{Pen, cut, padded};
 use crate::columns::Tone;
+use crate::model::Outcome;
 use crate::text;
 
 /// Lines at most: of the changes and retransmissions the first ones.
@@ -32,8 +33,8 @@ fn moments(s: Subject<'_>) -> Vec<Moment> {
         }
     };
     add(Some(t.submit_ns), "submit", "the pages are lent from now on".into(), Tone::Title);
-    let moved = t.moved().map_or_else(String::new, |n| format!("moved {n} bytes"));
-    let told = if t.api.notifies() { "" } else { "; believed to be done" };
+    let moved = t.moved().map_or_else(String::new, |n| format!("{n} bytes"));
+    let told = if t.api.notifies() { "" } else { ", believed done" };
     add(t.return_ns, "return", format!("{moved}{told}"), Tone::Plain);
     add(t.first_xmit_ns, "first xmit", "handed to a device".into(), Tone::Plain);
     add(t.ack_ns, "ack", "the peer has the last byte".into(), Tone::Plain);
@@ -87,6 +88,13 @@ fn moments(s: Subject<'_>) -> Vec<Moment> {
             name: "now".into(),
             means: "still lent".into(),
             tone: Tone::Live,
+        }),
+        _ if t.outcome == Outcome::Held => all.push(Moment {
+            at: s.until(),
+            until: None,
+            name: "end".into(),
+            means: "still lent when the trace ended".into(),
+            tone: Tone::Warn,
         }),
         _ => {}
     }
