@@ -1,4 +1,4 @@
-//! How a replay fares with a long recording. For people:
+//! How a replay fares with a long recording, which `KEEP=FILE` keeps. For people:
 //! `TRANSFERS=2000000 FILES=100 SOCKETS=1000 cargo test --release -p zctrace --test replay -- --ignored --nocapture`
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -146,7 +146,7 @@ fn await_picture(viewer: &Viewer, is: impl Fn(&Picture) -> bool) -> Arc<Picture>
 #[ignore = "it takes a while"]
 fn a_long_recording() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("long.zct");
+    let path = std::env::var_os("KEEP").map_or_else(|| dir.path().join("long.zct"), Into::into);
     let transfers = size("TRANSFERS", 2_000_000);
     record(&path, transfers, size("FILES", 100), size("SOCKETS", 1000));
     println!("written: {}", peak());

@@ -1,7 +1,7 @@
 //! What is shown: a picture of one moment, bounded, never changed once made.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use super::group::{Group, Key};
 use super::heat::Heat;
@@ -223,6 +223,10 @@ pub struct Picture {
     pub recording: Option<String>,
     /// What became of the last recording, in words.
     pub said: Option<String>,
+    /// Places of transfers and changes, once somebody asks.
+    pub(crate) items_by_id: OnceLock<HashMap<TransferId, usize>>,
+    /// Of `mutations`.
+    pub(crate) mutations_by_id: OnceLock<HashMap<MutationId, usize>>,
 }
 
 impl Picture {
@@ -256,6 +260,8 @@ impl Picture {
             ended: None,
             recording: None,
             said: None,
+            items_by_id: OnceLock::new(),
+            mutations_by_id: OnceLock::new(),
         }
     }
 
@@ -273,13 +279,20 @@ impl Picture {
     /// The transfer of that id, if it is kept.
     #[must_use]
     pub fn item(&self, id: TransferId) -> Option<&Item> {
-        self.items().find(|i| i.t.id == id)
+        let places = || self.items().enumerate().map(|(i, item)| (item.t.id, i)).collect();
+        let index: &HashMap<TransferId, usize> = self.items_by_id.get_or_init(places);
+        let at = *index.get(&id)?;
+        self.open.get(at).or_else(|| self.closed.get(at - self.open.len()))
     }
 
     /// The change of that number, if it is kept.
     #[must_use]
     pub fn mutation(&self, id: MutationId) -> Option<&Arc<Mutation>> {
-        self.mutations.iter().find(|m| m.id == id && id.0 != 0)
+        let places = || {
+            self.mutations.iter().enumerate().filter(|(_, m)| m.id.0 != 0).map(|(i, m)| (m.id, i)).collect()
+        };
+        let index: &HashMap<MutationId, usize> = self.mutations_by_id.get_or_init(places);
+        index.get(&id).and_then(|i| self.mutations.get(*i))
     }
 
     /// The group of that key.

@@ -67,7 +67,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    #[cfg(feature = "live")]
+    #[cfg(any(feature = "live", feature = "tui"))]
     pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
         Self { exit: Exit::Usage, message: message.into() }.into()
     }

@@ -319,7 +319,8 @@ fn the_selection_stays_with_its_transfer() {
     assert_eq!(ui.tab().index, 1);
     // It is looked at, and then forgotten.
     press(&mut ui, "Enter");
-    ui.show(Arc::new(Picture { open: Vec::new(), closed: Vec::new(), ..fixture::picture() }));
+    let p = fixture::picture();
+    ui.show(Arc::new(Picture { open: Vec::new(), closed: Vec::new(), ..p }));
     assert_eq!(ui.transfer().unwrap().t.id, chosen);
 }
 

@@ -24,6 +24,7 @@ mod many;
 mod mounted;
 mod netns;
 mod overload;
+mod pagemap;
 mod pending;
 mod programs;
 #[path = "../screen/pty.rs"]
