@@ -46,7 +46,7 @@ const LIVE: &[Shot] = &[
     shot("files", &["2"], "CHANGES"),
     shot("peers", &["3"], "PEER"),
     shot("processes", &["4"], "PROCESS"),
-    shot("mutations", &["5"], "TOO EARLY BY"),
+    shot("mutations", &["5"], "EARLY BY"),
     shot("gap", &["6"], "over time"),
     shot("findings", &["7"], "MEANS"),
     shot("open", &["1", "o", "Enter"], "Still lent"),

@@ -66,7 +66,8 @@ impl Select {
     /// Whether a transfer that is not over may be shown once it is.
     #[must_use]
     pub fn may_show(&self, t: &Transfer) -> bool {
-        self.belongs(t)
+        // Where it goes to is not known while it is in a pipe.
+        self.belongs(t) || (t.socket.is_none() && self.is_of(t))
     }
 
     fn transfer(&self, t: &Transfer) -> bool {
@@ -79,21 +80,26 @@ impl Select {
         }
     }
 
-    /// What is known from its beginning.
     fn belongs(&self, t: &Transfer) -> bool {
+        self.is_of(t) && self.goes_to(t)
+    }
+
+    /// Whether what it lends is asked for.
+    fn is_of(&self, t: &Transfer) -> bool {
         use std::os::unix::ffi::OsStrExt as _;
-        if let Some(globs) = &self.paths {
-            let Some(path) = t.file.as_ref().and_then(|f| f.path.as_ref()) else { return false };
-            if !globs.is_match(std::ffi::OsStr::from_bytes(path)) {
-                return false;
-            }
-        }
-        if let Some(want) = self.peer {
-            let remote = t.socket.as_ref().map(|s| &s.remote);
-            if !matches!(remote, Some(SockAddr::Inet(ip, _)) if ip.to_canonical() == want) {
-                return false;
-            }
-        }
-        true
+        let Some(globs) = &self.paths else {
+            return true;
+        };
+        let path = t.file.as_ref().and_then(|f| f.path.as_ref());
+        path.is_some_and(|path| globs.is_match(std::ffi::OsStr::from_bytes(path)))
+    }
+
+    /// Whether its peer is.
+    fn goes_to(&self, t: &Transfer) -> bool {
+        let Some(want) = self.peer else {
+            return true;
+        };
+        let remote = t.socket.as_ref().map(|s| &s.remote);
+        matches!(remote, Some(SockAddr::Inet(ip, _)) if ip.to_canonical() == want)
     }
 }

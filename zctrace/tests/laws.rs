@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use zctrace::engine::Engine;
-use zctrace::event::{Decoded, decode};
+use zctrace::engine::{Engine, Stage};
+use zctrace::event::{Decoded, Event, decode};
 use zctrace::model::{Fact, MutationId, Outcome, Reason, Transfer, TransferId, Verdict};
 use zctrace::order::Order;
 use zctrace::sim::{Arrived, Delivery, Knobs, Story, Truth, story};
+use zctrace_common::frame::Header;
 
 const STORY: Knobs = Knobs { steps: 600, races: false, wind_up: true };
 const PLAIN: Delivery = Delivery { seed: 1, between: 40, shuffle: false, lose: 0 };
@@ -24,6 +25,66 @@ fn run<F: AsRef<[u8]>>(frames: &[F]) -> (Vec<Fact>, Engine) {
     order.finish(&mut |h, e| engine.push(h, e, &mut facts));
     engine.finish(&mut facts);
     (facts, engine)
+}
+
+/// End and first byte of changes.
+type Hits = BTreeSet<(u64, u64)>;
+
+/// As [`run`], looking at the engine whenever something may be stated: what a viewer was shown until then is
+/// what is stated, no change of a stated transfer is hidden, and what is lent is told in order.
+fn run_and_look<F: AsRef<[u8]>>(frames: &[F]) {
+    let (mut order, mut engine, mut facts) = (Order::default(), Engine::new(), Vec::new());
+    let (mut shown, mut stated): (Vec<(TransferId, Hits)>, usize) = (Vec::new(), 0);
+    let mut step = |h: &Header, e: &Event| {
+        let barrier = matches!(e, Event::Checkpoint(_) | Event::Stop(_));
+        let before: BTreeMap<TransferId, Hits> = if barrier { look(&engine) } else { BTreeMap::new() };
+        engine.push(h, e, &mut facts);
+        for fact in &facts[stated..] {
+            if let Fact::Transfer(t) = fact {
+                shown.push((t.id, before[&t.id].clone()));
+            }
+        }
+        stated = facts.len();
+        if barrier {
+            let known: BTreeSet<MutationId> =
+                engine.view().numbered(usize::MAX).iter().map(|m| m.id).collect();
+            let told: BTreeSet<MutationId> = facts
+                .iter()
+                .filter_map(|f| if let Fact::Mutation(m) = f { Some(m.id) } else { None })
+                .collect();
+            for t in transfers(&facts).values() {
+                assert!(t.mutations.iter().all(|m| known.contains(m) || told.contains(m)), "{t:?}");
+            }
+        }
+    };
+    for bytes in frames {
+        if let Decoded::Frame(header, event) = decode(bytes.as_ref()) {
+            order.push(header, event, &mut step);
+        }
+    }
+    let (all, mutations) = (transfers(&facts), mutations(&facts));
+    for (id, hits) in shown {
+        let found: Hits = all[&id].mutations.iter().map(|m| mutations[m]).collect();
+        assert_eq!(hits, found, "{:?}", all[&id]);
+    }
+}
+
+fn look(engine: &Engine) -> BTreeMap<TransferId, Hits> {
+    let mut view = engine.view();
+    let all: Vec<_> = view.unstated().collect();
+    let mut hits = BTreeMap::new();
+    for u in all {
+        let t = u.t;
+        let found = view.changes_so_far(u, usize::MAX);
+        assert_eq!(view.is_changed(u), Some(!found.is_empty()));
+        hits.insert(t.id, found.iter().map(|m| (m.end_ns.unwrap(), m.offset)).collect());
+        let (off, len) = (t.offset, u.bytes);
+        let lent = view.lent(t.id).unwrap_or_default();
+        assert!(u.stage == Stage::Closing || !lent.is_empty(), "open, and nothing of it is lent: {t:?}");
+        assert!(lent.is_sorted_by(|a, b| a.0 + a.1 < b.0), "{lent:?}");
+        assert!(lent.iter().all(|(a, n)| *a >= off && *n > 0 && a + n <= off + len), "{lent:?} of {t:?}");
+    }
+    hits
 }
 
 fn transfers(facts: &[Fact]) -> BTreeMap<TransferId, &Transfer> {
@@ -203,6 +264,12 @@ proptest! {
         let story = story(seed, Knobs { wind_up, races: true, ..STORY });
         let (facts, _) = run(&story.deliver(&PLAIN).frames);
         is_the_truth(&story, &facts);
+    }
+
+    #[test]
+    fn what_is_shown_meanwhile_is_what_is_stated(seed: u64, races: bool, between in 1..200u64) {
+        let story = story(seed, Knobs { wind_up: true, races, ..STORY });
+        run_and_look(&story.deliver(&Delivery { between, ..PLAIN }).frames);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::distribution::Distribution;
-use crate::model::{FileId, FileRef, Mutation, SockAddr, SockRef, Source, Transfer, Verdict};
+use crate::model::{FileId, FileRef, Mutation, Outcome, SockAddr, SockRef, Source, Transfer, Verdict};
 
 /// Groups of one kind that are kept.
 pub const GROUPS: usize = 1024;
@@ -97,7 +97,7 @@ impl Label {
     }
 }
 
-/// A few distinct things, and how many times another one came.
+/// A few distinct things, and whether there are others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Few<T> {
     /// The first ones.
@@ -136,6 +136,8 @@ pub struct Stats {
     pub mutated: u64,
     /// Of which it is not known whether they did.
     pub unknown: u64,
+    /// Still lent when the trace ended.
+    pub held: u64,
     /// For which the kernel copied.
     pub copied: u64,
     /// Retransmissions.
@@ -161,6 +163,7 @@ impl Stats {
             bytes: 0,
             mutated: 0,
             unknown: 0,
+            held: 0,
             copied: 0,
             retransmits: 0,
             gap: empty.clone(),
@@ -177,6 +180,7 @@ impl Stats {
         self.bytes = self.bytes.saturating_add(t.bytes);
         self.mutated += u64::from(t.verdict == Verdict::Mutated);
         self.unknown += u64::from(t.verdict == Verdict::Unknown);
+        self.held += u64::from(t.outcome == Outcome::Held);
         self.copied += u64::from(t.copied.is_some());
         self.retransmits = self.retransmits.saturating_add(u64::from(t.retransmits));
         if let Some(gap) = t.gap_ns() {
@@ -227,7 +231,19 @@ impl Group {
     /// A group of which nothing has ended yet.
     #[must_use]
     pub fn empty(kind: Kind, t: &Transfer) -> Option<Self> {
-        Some(Self::new(kind.key(t)?, kind.label(t)?))
+        let mut group = Self::new(kind.key(t)?, kind.label(t)?);
+        group.involves(t);
+        Some(group)
+    }
+
+    fn involves(&mut self, t: &Transfer) {
+        self.peers.add(Peer::of(t));
+        if let Some(s) = &t.socket {
+            self.sockets.add(s.id);
+        }
+        if let Some(f) = &t.file {
+            self.files.add(f.id);
+        }
     }
 }
 
@@ -309,13 +325,7 @@ impl Groups {
             return;
         };
         group.stats.add(t);
-        group.peers.add(Peer::of(t));
-        if let Some(s) = &t.socket {
-            group.sockets.add(s.id);
-        }
-        if let Some(f) = &t.file {
-            group.files.add(f.id);
-        }
+        group.involves(t);
         if group.label.is_old(t) {
             group.label = kind.label(t).unwrap_or_else(|| group.label.clone());
         }

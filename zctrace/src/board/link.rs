@@ -15,7 +15,7 @@ use crate::model::TransferId;
 pub enum Sight {
     /// A transfer ended, or a change was stated.
     Anything,
-    /// A transfer whose bytes could have changed, or a change.
+    /// A transfer whose bytes could have changed.
     Mutation,
     /// A transfer with the verdict `unknown`.
     Unknown,

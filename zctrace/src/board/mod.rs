@@ -13,7 +13,7 @@ use std::sync::Arc;
 use self::group::{Group, Groups, Key, Kind};
 use self::picture::{ApiStats, Focus};
 pub use self::picture::{Item, Lent, Picture, Row};
-use crate::engine::{Engine, Stage};
+use crate::engine::{Engine, Stage, Unstated, View};
 use crate::model::{
     Api, Content, Fact, LossLine, LossWhat, Mutation, Reason, TraceInfo, Transfer, TransferId, Verdict,
 };
@@ -27,10 +27,14 @@ const NOT_CLEAN: usize = 2048;
 const LONGEST: usize = 256;
 /// Open windows that are shown.
 const OPEN: usize = 2048;
+/// Open windows of which only the bytes are counted that are lent still.
+const EXACT: u64 = 256;
 /// Changes that are kept.
 const MUTATIONS: usize = 4096;
 /// Changes of one open window that are shown.
 const SO_FAR: usize = 16;
+/// Changes of transfers, and transfers that changes hit, that are kept of each kind.
+const HANGING: usize = 1 << 18;
 /// Losses that are kept.
 const LOSSES: usize = 64;
 /// Seconds that are kept.
@@ -42,13 +46,13 @@ pub struct Board {
     info: Option<Arc<TraceInfo>>,
     all: Arc<ApiStats>,
     apis: BTreeMap<Api, Arc<ApiStats>>,
-    newest: VecDeque<Arc<Transfer>>,
-    mutated: VecDeque<Arc<Transfer>>,
-    unknown: VecDeque<Arc<Transfer>>,
+    newest: Kept<Transfer>,
+    mutated: Kept<Transfer>,
+    unknown: Kept<Transfer>,
     /// By gap.
     longest: BTreeMap<(u64, TransferId), Arc<Transfer>>,
     groups: [Groups; 4],
-    mutations: VecDeque<Arc<Mutation>>,
+    mutations: Kept<Mutation>,
     mutations_seen: u64,
     rules: BTreeMap<(&'static str, Verdict), u64>,
     reasons: BTreeMap<Reason, u64>,
@@ -66,12 +70,12 @@ impl Default for Board {
             info: None,
             all: Arc::new(ApiStats::new(0)),
             apis: BTreeMap::new(),
-            newest: VecDeque::new(),
-            mutated: VecDeque::new(),
-            unknown: VecDeque::new(),
+            newest: Kept::new(NEWEST, |t| t.mutations.len()),
+            mutated: Kept::new(NOT_CLEAN, |t| t.mutations.len()),
+            unknown: Kept::new(NOT_CLEAN, |t| t.mutations.len()),
             longest: BTreeMap::new(),
             groups: [Kind::Sources, Kind::Peers, Kind::Sockets, Kind::Processes].map(Groups::new),
-            mutations: VecDeque::new(),
+            mutations: Kept::new(MUTATIONS, |m| m.hits.len()),
             mutations_seen: 0,
             rules: BTreeMap::new(),
             reasons: BTreeMap::new(),
@@ -89,17 +93,49 @@ fn push<T>(list: &mut VecDeque<T>, one: T, most: usize) -> Option<T> {
     if list.len() > most { list.pop_front() } else { None }
 }
 
+/// What is kept of one kind, the newest; bounded also by what hangs on it.
+#[derive(Clone, Debug)]
+struct Kept<T> {
+    list: VecDeque<Arc<T>>,
+    most: usize,
+    /// What hangs on one: numbers of other things.
+    weight: fn(&T) -> usize,
+    weighs: usize,
+}
+
+impl<T> Kept<T> {
+    fn new(most: usize, weight: fn(&T) -> usize) -> Self {
+        Self { list: VecDeque::new(), most, weight, weighs: 0 }
+    }
+
+    /// Adds one; answers those that have to go.
+    fn push(&mut self, one: Arc<T>) -> Vec<Arc<T>> {
+        self.weighs += (self.weight)(&one);
+        self.list.push_back(one);
+        let mut gone = Vec::new();
+        while self.list.len() > self.most || (self.weighs > HANGING && self.list.len() > 1) {
+            let Some(old) = self.list.pop_front() else { break };
+            self.weighs = self.weighs.saturating_sub((self.weight)(&old));
+            gone.push(old);
+        }
+        gone
+    }
+}
+
 impl Board {
     /// Bytes of memory that it takes, about; a clone shares them until one of both goes on.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let transfers = self.newest.len() + self.mutated.len() + self.unknown.len() + self.longest.len();
+        let lists = [&self.newest, &self.mutated, &self.unknown];
+        let transfers = lists.iter().map(|l| l.list.len()).sum::<usize>() + self.longest.len();
+        let hanging = lists.iter().map(|l| l.weighs * 8).sum::<usize>() + self.mutations.weighs * 24;
         let apis = self.apis.values().chain([&self.all]).map(|api| {
             let columns = api.gaps.columns().len() + api.exposures.columns().len();
             api.stats.gap.weight() + api.stats.exposure.weight() + columns * size_of::<[u32; heat::ROWS]>()
         });
-        // What hangs on a transfer or a change is about as much as itself.
-        2 * (transfers * size_of::<Transfer>() + self.mutations.len() * size_of::<Mutation>())
+        // What else hangs on a transfer or a change is about as much as itself.
+        2 * (transfers * size_of::<Transfer>() + self.mutations.list.len() * size_of::<Mutation>())
+            + hanging
             + self.groups.iter().map(Groups::weight).sum::<usize>()
             + apis.sum::<usize>()
     }
@@ -116,7 +152,7 @@ impl Board {
             Fact::Mutation(m) => {
                 self.groups.iter_mut().for_each(|g| g.changed(&m));
                 self.mutations_seen += 1;
-                push(&mut self.mutations, Arc::from(m), MUTATIONS);
+                self.mutations.push(Arc::from(m));
             }
             Fact::Loss(l) => {
                 let n = self.losses.entry(l.what).or_default();
@@ -149,7 +185,7 @@ impl Board {
         if let Some(content) = t.content {
             *self.contents.entry(content).or_default() += 1;
         }
-        if let Some(old) = push(&mut self.newest, Arc::from(t), NEWEST) {
+        for old in self.newest.push(Arc::from(t)) {
             self.retire(old);
         }
     }
@@ -157,8 +193,8 @@ impl Board {
     /// It is not new any more: there may be another cause to keep it.
     fn retire(&mut self, t: Arc<Transfer>) {
         match t.verdict {
-            Verdict::Mutated => drop(push(&mut self.mutated, t, NOT_CLEAN)),
-            Verdict::Unknown => drop(push(&mut self.unknown, t, NOT_CLEAN)),
+            Verdict::Mutated => drop(self.mutated.push(t)),
+            Verdict::Unknown => drop(self.unknown.push(t)),
             Verdict::Clean => {
                 let key = (t.gap_ns().unwrap_or(0), t.id);
                 let full = self.longest.len() >= LONGEST;
@@ -199,12 +235,14 @@ impl Board {
         focus: Option<TransferId>,
     ) -> Picture {
         self.tick(now_ns);
-        let now = Now::of(engine, select);
+        let view = engine.view();
+        let lent = focus.map(|id| Focus { id, lent: view.lent(id) });
+        let now = Now::of(view, select);
         let [files, peers, sockets, processes] = [0, 1, 2, 3].map(|i| self.rows(i, &now));
         let mut mutations = now.changes;
-        mutations.extend(self.mutations.iter().cloned());
-        let closed =
-            self.newest.iter().chain(&self.mutated).chain(&self.unknown).chain(self.longest.values());
+        mutations.extend(self.mutations.list.iter().cloned());
+        let lists = [&self.newest, &self.mutated, &self.unknown];
+        let closed = lists.into_iter().flat_map(|l| &l.list).chain(self.longest.values());
         let nothing: Arc<[Mutation]> = Arc::default();
         let item = |t: &Arc<Transfer>| Item { t: Arc::clone(t), stage: None, so_far: Arc::clone(&nothing) };
         Picture {
@@ -213,6 +251,7 @@ impl Board {
             all: Arc::clone(&self.all),
             apis: self.apis.iter().map(|(api, stats)| (*api, Arc::clone(stats))).collect(),
             lent: now.lent,
+            lent_at_most: now.at_most,
             open: now.open,
             open_hidden: now.hidden,
             closed: closed.map(item).collect(),
@@ -222,14 +261,16 @@ impl Board {
             processes,
             forgotten: [0, 1, 2, 3].map(|i: usize| self.groups.get(i).map_or(0, |g| g.forgotten)),
             mutations,
+            mutations_gone: self.mutations_seen - self.mutations.list.len() as u64,
             mutations_seen: self.mutations_seen,
+            unseen: now.unseen,
             rules: self.rules.clone(),
             reasons: self.reasons.clone(),
             contents: self.contents.clone(),
             losses: self.losses.clone(),
             loss_log: self.loss_log.iter().copied().collect(),
             seconds: self.seconds.iter().copied().collect(),
-            focus: focus.map(|id| Focus { id, lent: engine.lent(id) }),
+            focus: lent,
             ..Picture::empty()
         }
     }
@@ -277,63 +318,79 @@ struct Now {
     groups: HashMap<Key, (Lent, Option<Arc<Group>>)>,
     /// Changes that have not been stated.
     changes: Vec<Arc<Mutation>>,
+    /// There was too much to look at all of it.
+    unseen: bool,
+    /// Of some, all bytes are counted.
+    at_most: bool,
 }
 
 impl Now {
-    fn of(engine: &Engine, select: &Select) -> Self {
+    fn of(mut view: View<'_>, select: &Select) -> Self {
         let mut now = Self {
             lent: Lent::default(),
             open: Vec::new(),
             hidden: 0,
             groups: HashMap::new(),
-            changes: Vec::new(),
+            changes: view.numbered(MUTATIONS).into_iter().map(Arc::new).collect(),
+            unseen: false,
+            at_most: false,
         };
         // The oldest ones: those that would be dropped are on top.
         let mut oldest: BinaryHeap<(u64, TransferId)> = BinaryHeap::new();
-        let mut closing = 0;
         let mut shown = Vec::new();
-        for (t, stage) in engine.unstated().filter(|(t, _)| select.may_show(t)) {
-            if stage == Stage::Closing {
-                if closing < OPEN {
-                    shown.push((t, stage));
+        for u in view.unstated().filter(|u| select.may_show(u.t)) {
+            if u.stage == Stage::Closing {
+                if shown.len() < OPEN {
+                    shown.push(u);
+                } else {
+                    now.hidden += 1;
                 }
-                closing += 1;
                 continue;
             }
-            let changed = !engine.changes_so_far(t, 1).is_empty();
-            now.lent.add(t, changed);
-            for kind in [Kind::Sources, Kind::Peers, Kind::Sockets, Kind::Processes] {
-                if let Some(key) = kind.key(t) {
-                    let room = now.groups.len() < 4 * group::GROUPS;
-                    let entry = now.groups.entry(key).or_insert_with(|| {
-                        (
-                            Lent::default(),
-                            room.then(|| Group::empty(kind, &engine.named(t)).map(Arc::new)).flatten(),
-                        )
-                    });
-                    entry.0.add(t, changed);
-                }
-            }
-            oldest.push((t.submit_ns, t.id));
+            now.count(u, &mut view);
+            oldest.push((u.t.submit_ns, u.t.id));
             if oldest.len() > OPEN {
                 oldest.pop();
             }
         }
-        now.hidden = now.lent.windows - oldest.len() as u64;
+        now.hidden += now.lent.windows - oldest.len() as u64;
         let ids: BTreeSet<TransferId> = oldest.iter().map(|(_, id)| *id).collect();
-        shown.extend(engine.unstated().filter(|(t, stage)| *stage == Stage::Open && ids.contains(&t.id)));
-        shown.sort_by_key(|(t, stage)| (*stage == Stage::Closing, t.submit_ns, t.id));
-        let mut seen = BTreeSet::new();
-        for (t, stage) in shown {
-            let so_far: Arc<[Mutation]> = engine.changes_so_far(t, SO_FAR).into();
+        shown.extend(view.unstated().filter(|u| u.stage == Stage::Open && ids.contains(&u.t.id)));
+        shown.sort_by_key(|u| (u.stage == Stage::Closing, u.t.submit_ns, u.t.id));
+        let same = |m: &Mutation| (m.file.as_ref().map(|f| f.id), m.at_ns, m.offset, m.len, m.pid);
+        let mut seen: BTreeSet<_> = now.changes.iter().map(|m| same(m)).collect();
+        for u in shown {
+            let so_far: Arc<[Mutation]> = view.changes_so_far(u, SO_FAR).into();
             for m in so_far.iter() {
-                let key = (m.file.as_ref().map(|f| f.id), m.at_ns, m.offset, m.len, m.pid);
-                if now.changes.len() < MUTATIONS && seen.insert(key) {
+                if now.changes.len() < MUTATIONS && seen.insert(same(m)) {
                     now.changes.push(Arc::new(m.clone()));
                 }
             }
-            now.open.push(Item { t: Arc::new(engine.named(t)), stage: Some(stage), so_far });
+            now.open.push(Item { t: Arc::new(view.named(u)), stage: Some(u.stage), so_far });
         }
         now
+    }
+
+    /// Adds an open window to what it has in common with others.
+    fn count(&mut self, u: Unstated<'_>, view: &mut View<'_>) {
+        let t = u.t;
+        let changed = view.is_changed(u);
+        self.unseen |= changed.is_none();
+        let changed = changed.unwrap_or(false);
+        let all = || vec![(t.offset, u.bytes)];
+        let ranges = if self.lent.windows < EXACT {
+            view.lent(t.id).unwrap_or_else(all)
+        } else {
+            self.at_most = true;
+            all()
+        };
+        self.lent.add(t, &ranges, changed);
+        for kind in [Kind::Sources, Kind::Peers, Kind::Sockets, Kind::Processes] {
+            let Some(key) = kind.key(t) else { continue };
+            let room = self.groups.len() < 4 * group::GROUPS;
+            let group = || Group::empty(kind, &view.named(u)).map(Arc::new);
+            let entry = self.groups.entry(key);
+            entry.or_insert_with(|| (Lent::default(), room.then(group).flatten())).0.add(t, &ranges, changed);
+        }
     }
 }

@@ -56,11 +56,12 @@ pub struct Lent {
 }
 
 impl Lent {
-    pub(super) fn add(&mut self, t: &Transfer, changed: bool) {
-        let bytes = t.moved().unwrap_or(t.requested);
+    pub(super) fn add(&mut self, t: &Transfer, ranges: &[(u64, u64)], changed: bool) {
         self.windows += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.pages = self.pages.saturating_add(pages(t.offset, bytes));
+        for (offset, bytes) in ranges {
+            self.bytes = self.bytes.saturating_add(*bytes);
+            self.pages = self.pages.saturating_add(pages(*offset, *bytes));
+        }
         self.oldest_ns = Some(self.oldest_ns.map_or(t.submit_ns, |o| o.min(t.submit_ns)));
         self.changed += u64::from(changed);
     }
@@ -181,6 +182,8 @@ pub struct Picture {
     pub apis: Vec<(Api, Arc<ApiStats>)>,
     /// What is lent now.
     pub lent: Lent,
+    /// Of some windows all bytes are counted, whichever of them are free again.
+    pub lent_at_most: bool,
     /// Open windows, the oldest first, then what is being concluded; bounded.
     pub open: Vec<Item>,
     /// Open windows beyond that bound.
@@ -197,10 +200,15 @@ pub struct Picture {
     pub processes: Vec<Row>,
     /// Groups that were forgotten for lack of room: files, peers, sockets, processes.
     pub forgotten: [u64; 4],
-    /// Changes that were stated, by number; bounded. Those that were not yet, first, with number 0.
+    /// Changes; bounded. First those that were not stated yet: with a number where they have hit something that
+    /// was stated, then those with the number 0.
     pub mutations: Vec<Arc<Mutation>>,
     /// Changes that were stated.
     pub mutations_seen: u64,
+    /// Of those, how many are not kept.
+    pub mutations_gone: u64,
+    /// There was too much to look at all of it: more open windows may have been changed than are counted.
+    pub unseen: bool,
     /// Transfers that a rule applies to, per verdict.
     pub rules: BTreeMap<(&'static str, Verdict), u64>,
     /// Transfers whose verdict is not known, by why.
@@ -239,6 +247,7 @@ impl Picture {
             all: Arc::new(ApiStats::new(0)),
             apis: Vec::new(),
             lent: Lent::default(),
+            lent_at_most: false,
             open: Vec::new(),
             open_hidden: 0,
             closed: Vec::new(),
@@ -249,6 +258,8 @@ impl Picture {
             forgotten: [0; 4],
             mutations: Vec::new(),
             mutations_seen: 0,
+            mutations_gone: 0,
+            unseen: false,
             rules: BTreeMap::new(),
             reasons: BTreeMap::new(),
             contents: BTreeMap::new(),

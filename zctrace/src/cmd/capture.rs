@@ -26,9 +26,23 @@ pub(super) struct Limits {
     pub(super) until_gone: bool,
 }
 
+/// Why a capture ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A signal, or whoever watches.
+    #[default]
+    Asked,
+    /// The time is over.
+    Time,
+    /// What was traced is gone.
+    Gone,
+}
+
 /// How a capture ended.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
+    /// Why.
+    pub(super) cause: Cause,
     /// The command's exit, where there was one.
     pub(super) command: Option<std::process::ExitStatus>,
     /// What was left in the kernel's maps.
@@ -117,11 +131,16 @@ pub(super) async fn capture(
             if let Some(since) = gone
                 && (pipeline.open_windows() == 0 || since.elapsed() >= limits.linger)
             {
+                ended.cause = Cause::Gone;
                 break;
             }
         }
         let stop = stop || enough.as_mut().is_some_and(|enough| enough(pipeline));
-        if stop || limits.duration.is_some_and(|d| began.elapsed() >= d) {
+        if stop {
+            break;
+        }
+        if limits.duration.is_some_and(|d| began.elapsed() >= d) {
+            ended.cause = Cause::Time;
             break;
         }
     }

@@ -1,12 +1,13 @@
 //! The live full-screen view: a thread that traces and makes pictures.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::capture::{CHECKPOINT_EVERY, DRAIN, Limits, capture, live_failure, runtime};
+use super::capture::{CHECKPOINT_EVERY, Cause, DRAIN, Limits, capture, live_failure, runtime};
 use super::filters::Resolved;
 use super::{Exit, screen};
 use crate::board::Picture;
@@ -49,6 +50,8 @@ struct Watch<'a> {
     asked: Asked,
     wanted: bool,
     quit: bool,
+    /// Nothing is traced any more.
+    over: bool,
 }
 
 impl Watch<'_> {
@@ -58,11 +61,15 @@ impl Watch<'_> {
             Command::Focus(id) => self.focus = id,
             Command::Record(Some(path)) => {
                 self.said = None;
-                if self.beside.is_none() {
+                if self.beside.is_none() && !self.over {
                     self.beside = Some(Beside::start(self.options.clone(), self.asked.clone(), path));
                 }
             }
-            Command::Record(None) => self.said = self.beside.take().map(Beside::stop),
+            Command::Record(None) => {
+                if let Some(beside) = &self.beside {
+                    beside.enough.store(true, Ordering::Relaxed);
+                }
+            }
             Command::Go(_) => {}
         }
         self.wanted = true;
@@ -102,6 +109,7 @@ fn trace(resolved: Resolved, limits: Limits, maker: &Maker) -> anyhow::Result<()
         asked: resolved.asked.clone(),
         wanted: false,
         quit: false,
+        over: false,
     };
     let mut live = Live::start(&resolved.options, resolved.asked, &mut |b: &[u8]| pipeline.frame(b))
         .map_err(live_failure)?;
@@ -114,11 +122,19 @@ fn trace(resolved: Resolved, limits: Limits, maker: &Maker) -> anyhow::Result<()
         }
         watch.quit
     };
-    runtime()?.block_on(capture(&mut live, &mut pipeline, None, limits, Some(&mut enough)))?;
+    let ended = runtime()?.block_on(capture(&mut live, &mut pipeline, None, limits, Some(&mut enough)));
+    // Whatever happened: a signal may leave little time.
+    watch.said = watch.beside.take().map(Beside::stop).or(watch.said.take());
     drop(live);
+    watch.over = true;
+    let ended = ended?;
     pipeline.finish()?;
     let now = monotonic_ns();
-    let why = if limits.until_gone { "the traced processes have ended" } else { "the time is over" };
+    let why = match ended.cause {
+        Cause::Gone => "the traced processes have ended",
+        Cause::Time => "the time is over",
+        Cause::Asked => "a signal ended it",
+    };
     watch.wanted = true;
     while !watch.quit {
         watch.wanted |= maker.is_wanted();
@@ -130,8 +146,7 @@ fn trace(resolved: Resolved, limits: Limits, maker: &Maker) -> anyhow::Result<()
             watch.command(command);
         }
     }
-    if let Some(beside) = watch.beside.take() {
-        let said = beside.stop();
+    if let Some(said) = watch.said.filter(|s| s.starts_with("record")) {
         eprintln!("zctrace: {}", text::harmless(said.as_bytes()));
     }
     Ok(())
@@ -143,13 +158,13 @@ struct Beside {
     thread: Option<JoinHandle<anyhow::Result<u64>>>,
     enough: Arc<AtomicBool>,
     path: PathBuf,
-    /// Bytes so far; `None`: it is being attached.
-    written: Arc<Mutex<Option<u64>>>,
+    /// Bytes so far; 0: it is being attached.
+    written: Arc<AtomicU64>,
 }
 
 impl Beside {
     fn start(options: Options, asked: Asked, path: PathBuf) -> Self {
-        let (enough, written) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
+        let (enough, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (flag, count, to) = (Arc::clone(&enough), Arc::clone(&written), path.clone());
         let thread = std::thread::Builder::new()
             .name("record".into())
@@ -163,8 +178,11 @@ impl Beside {
 
     /// In words.
     fn what(&self) -> String {
-        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let so_far = written.map_or_else(|| "attaching".into(), text::bytes);
+        let so_far = match self.written.load(Ordering::Relaxed) {
+            _ if self.enough.load(Ordering::Relaxed) => "ending".into(),
+            0 => "attaching".into(),
+            n => text::bytes(n),
+        };
         text::harmless(format!("{} {so_far}", self.path.display()).as_bytes()).into_owned()
     }
 
@@ -185,9 +203,22 @@ fn record(
     asked: Asked,
     path: &Path,
     enough: &AtomicBool,
-    written: &Mutex<Option<u64>>,
+    written: &AtomicU64,
 ) -> anyhow::Result<u64> {
     let mut tap = Writer::new(create_new(path)?)?;
+    let result = follow(options, asked, &mut tap, enough, written);
+    // Whatever happened, what is in hand belongs in the file.
+    tap.flush()?;
+    result.map(|()| tap.written())
+}
+
+fn follow(
+    options: &Options,
+    asked: Asked,
+    tap: &mut Writer<File>,
+    enough: &AtomicBool,
+    written: &AtomicU64,
+) -> anyhow::Result<()> {
     let mut live = Live::start(options, asked, &mut |b: &[u8]| Ok(tap.push(b)?)).map_err(live_failure)?;
     let mut n = 0u32;
     while !enough.load(Ordering::Relaxed) {
@@ -198,10 +229,8 @@ fn record(
         if n.is_multiple_of(CHECKPOINT_EVERY) {
             live.checkpoint(&mut consume).map_err(live_failure)?;
             tap.flush()?;
-            *written.lock().unwrap_or_else(PoisonError::into_inner) = Some(tap.written());
+            written.store(tap.written(), Ordering::Relaxed);
         }
     }
-    live.stop(&mut |b: &[u8]| Ok(tap.push(b)?)).map_err(live_failure)?;
-    tap.flush()?;
-    Ok(tap.written())
+    live.stop(&mut |b: &[u8]| Ok(tap.push(b)?)).map_err(live_failure)
 }

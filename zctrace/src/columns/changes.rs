@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::transfers::{is_new, source};
 use super::{Behind, Cell, Column, SortKey, Tone};
-use crate::board::Picture;
+use crate::board::{Item, Picture};
 use crate::model::{Mutation, Phase, Source};
 use crate::text;
 
@@ -18,7 +18,7 @@ pub static CHANGES: &[Cells] = &[
         width: 5,
         flex: 0,
         right: false,
-        rank: 3,
+        rank: 6,
         cell: |m, _| {
             if is_new(m) { Cell::new("new", Tone::Live) } else { Cell::new(m.id.to_string(), Tone::Dim) }
         },
@@ -50,7 +50,7 @@ pub static CHANGES: &[Cells] = &[
     Cells {
         title: "HOW",
         help: "the kind of change",
-        width: 12,
+        width: 8,
         flex: 0,
         right: false,
         rank: 1,
@@ -75,10 +75,10 @@ pub static CHANGES: &[Cells] = &[
     Cells {
         title: "OFFSET+BYTES",
         help: "which bytes; in memory, from which address",
-        width: 15,
-        flex: 0,
+        width: 13,
+        flex: 1,
         right: false,
-        rank: 5,
+        rank: 3,
         cell: |m, _| Cell::plain(text::span(m.file.as_ref(), m.offset, m.len)),
         key: |m, _| m.offset.into(),
         behind: |_, _| None,
@@ -86,16 +86,12 @@ pub static CHANGES: &[Cells] = &[
     Cells {
         title: "HIT",
         help: "how many windows it fell into",
-        width: 5,
+        width: 4,
         flex: 0,
         right: true,
         rank: 2,
         cell: |m, _| {
-            if is_new(m) {
-                Cell::new("open", Tone::Live)
-            } else {
-                Cell::count(m.hits.len() as u64, Tone::Bad)
-            }
+            if is_new(m) { Cell::new("…", Tone::Live) } else { Cell::count(m.hits.len() as u64, Tone::Bad) }
         },
         key: |m, _| (m.hits.len() as u64).into(),
         behind: |m, _| hits(m),
@@ -107,18 +103,18 @@ pub static CHANGES: &[Cells] = &[
         flex: 0,
         right: true,
         rank: 7,
-        cell: |m, p| Cell::ns(after_submit(m, p)),
+        cell: |m, p| at_least(m, p, Cell::ns(after_submit(m, p))),
         key: |m, p| after_submit(m, p).into(),
         behind: |m, _| hits(m),
     },
     Cells {
-        title: "TOO EARLY BY",
-        help: "how long it should have waited: until the last of the windows it hit was closed; of open ones, so far",
-        width: 12,
+        title: "EARLY BY",
+        help: "how long it should have waited for the windows it hit to be closed; of open ones, so far; ≥: not all of them are kept",
+        width: 9,
         flex: 0,
         right: true,
         rank: 4,
-        cell: |m, p| Cell { tone: Tone::Warn, ..Cell::ns(margin(m, p)) },
+        cell: |m, p| at_least(m, p, Cell { tone: Tone::Warn, ..Cell::ns(margin(m, p)) }),
         key: |m, p| margin(m, p).into(),
         behind: |m, _| hits(m),
     },
@@ -167,14 +163,28 @@ fn hits(m: &Mutation) -> Option<Behind> {
     Behind::transfers(format!("changed:yes state:open ino={} dev:{}", file.id.ino, text::dev(file.id.dev)))
 }
 
+/// Transfers it hit that are looked at.
+const HITS: usize = 4096;
+
 /// Of the transfers it hit, those that are kept: or the open ones that have it on record.
-fn of_hits<'a>(m: &'a Mutation, p: &'a Picture) -> impl Iterator<Item = &'a crate::board::Item> {
-    let open = p
-        .open
-        .iter()
-        .filter(|i| is_new(m) && i.so_far.iter().any(|s| (s.at_ns, s.offset) == (m.at_ns, m.offset)));
-    // There can be thousands, and each is looked for.
-    open.chain(m.hits.iter().take(16).filter_map(|h| p.item(h.transfer)))
+fn of_hits<'a>(m: &'a Mutation, p: &'a Picture) -> impl Iterator<Item = &'a Item> {
+    let same = |s: &&Mutation| (s.at_ns, s.offset, s.pid) == (m.at_ns, m.offset, m.pid);
+    let open = p.open.iter().filter(move |i| i.so_far.iter().any(|s| same(&s)));
+    open.chain(m.hits.iter().take(HITS).filter_map(|h| p.item(h.transfer)))
+}
+
+/// Some of the transfers it hit are not kept: what is said of all of them may be more.
+fn is_partial(m: &Mutation, p: &Picture) -> bool {
+    is_new(m) || m.hits.len() > HITS || m.hits.iter().any(|h| p.item(h.transfer).is_none())
+}
+
+fn at_least(m: &Mutation, p: &Picture, cell: Cell) -> Cell {
+    match is_partial(m, p) {
+        true if !matches!(cell.text.as_ref(), "-") => {
+            Cell { text: format!("≥{}", cell.text).into(), ..cell }
+        }
+        _ => cell,
+    }
 }
 
 fn after_submit(m: &Mutation, p: &Picture) -> Option<u64> {
@@ -182,7 +192,7 @@ fn after_submit(m: &Mutation, p: &Picture) -> Option<u64> {
 }
 
 fn margin(m: &Mutation, p: &Picture) -> Option<u64> {
-    let until = |i: &crate::board::Item| if i.is_open() { Some(p.now_ns) } else { i.t.release_ns };
+    let until = |i: &Item| if i.is_open() { Some(p.now_ns) } else { i.t.release_ns };
     of_hits(m, p).filter_map(until).map(|until| until.saturating_sub(m.at_ns)).max()
 }
 

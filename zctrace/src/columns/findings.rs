@@ -28,6 +28,29 @@ pub struct Finding {
 #[must_use]
 pub fn findings(p: &Picture) -> Vec<Finding> {
     let mut all = Vec::new();
+    if let Some(problem) = p.cursor.as_ref().and_then(|c| c.problem.as_deref()) {
+        let means = text::harmless(problem.as_bytes()).into_owned();
+        all.push(Finding {
+            kind: "cut",
+            name: String::new(),
+            count: None,
+            tone: Tone::Bad,
+            means,
+            filter: None,
+        });
+    }
+    if p.unseen {
+        let means =
+            "there were too many changes and open windows to look at all of them: more may be CHANGED".into();
+        all.push(Finding {
+            kind: "partial",
+            name: String::new(),
+            count: None,
+            tone: Tone::Warn,
+            means,
+            filter: None,
+        });
+    }
     for (what, n) in &p.losses {
         let tone = if *what == LossWhat::FreeMiss { Tone::Warn } else { Tone::Bad };
         let means = text::loss_sentence(*what, *n);
@@ -82,6 +105,16 @@ pub fn findings(p: &Picture) -> Vec<Finding> {
             filter: Some(format!("content:{name}")),
         });
     }
+    if p.all.copied.is_empty() && p.all.stats.transfers > 0 {
+        all.push(Finding {
+            kind: "copied",
+            name: "none".into(),
+            count: None,
+            tone: Tone::Good,
+            means: "every transfer was zero-copy".into(),
+            filter: Some("zerocopy:yes".into()),
+        });
+    }
     for (why, n) in &p.all.copied {
         let (code, sentence) = text::copied(*why);
         all.push(Finding {
@@ -91,6 +124,16 @@ pub fn findings(p: &Picture) -> Vec<Finding> {
             tone: Tone::Warn,
             means: format!("no zero-copy: {sentence}"),
             filter: Some(format!("copied:{code}")),
+        });
+    }
+    if p.all.stats.held > 0 {
+        all.push(Finding {
+            kind: "ended by",
+            name: "held".into(),
+            count: Some(p.all.stats.held),
+            tone: Tone::Warn,
+            means: "still lent when the trace ended".into(),
+            filter: Some("outcome:held".into()),
         });
     }
     for (by, n) in &p.all.released_by {
@@ -104,8 +147,9 @@ pub fn findings(p: &Picture) -> Vec<Finding> {
             filter: Some(format!("by:{name}")),
         });
     }
-    if p.losses.is_empty() && p.info.as_ref().is_some_and(|i| text::missing(i).next().is_none()) {
-        let means = "nothing was lost, and no probe is missing: what is said here is all that happened";
+    let whole = p.cursor.as_ref().is_none_or(|c| c.problem.is_none());
+    if whole && p.losses.is_empty() && p.info.as_ref().is_some_and(|i| text::missing(i).next().is_none()) {
+        let means = "nothing was lost, and no probe is missing. Windows that were opened before the trace began are not seen";
         all.insert(
             0,
             Finding {

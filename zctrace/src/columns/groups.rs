@@ -83,7 +83,7 @@ const BYTES: Cells = Cells {
 const GAP: Cells = Cells {
     title: "GAP p50",
     help: "half of the gaps are no longer; to one digit",
-    width: 8,
+    width: 9,
     flex: 0,
     right: true,
     rank: 9,
@@ -94,7 +94,7 @@ const GAP: Cells = Cells {
 const GAP99: Cells = Cells {
     title: "p99",
     help: "99 of 100 gaps are no longer; to one digit",
-    width: 8,
+    width: 9,
     flex: 0,
     right: true,
     rank: 5,
@@ -131,9 +131,20 @@ const MUTATED: Cells = Cells {
     flex: 0,
     right: true,
     rank: 1,
-    cell: |r, _| Cell::count(r.group.stats.mutated + r.lent.changed, Tone::Bad),
-    key: |r, _| (r.group.stats.mutated + r.lent.changed).into(),
-    behind: |r, _| with(r, "changed:yes"),
+    cell: |r, _| Cell::count(r.group.stats.mutated, Tone::Bad),
+    key: |r, _| r.group.stats.mutated.into(),
+    behind: |r, _| with(r, "verdict:mutated"),
+};
+const CHANGED: Cells = Cells {
+    title: "CHANGED",
+    help: "open windows whose bytes were changed so far",
+    width: 7,
+    flex: 0,
+    right: true,
+    rank: 8,
+    cell: |r, _| Cell::count(r.lent.changed, Tone::Bad),
+    key: |r, _| r.lent.changed.into(),
+    behind: |r, _| with(r, "state:open changed:yes"),
 };
 const UNKNOWN: Cells = Cells {
     title: "UNKNOWN",
@@ -239,8 +250,8 @@ const fn titled(title: &'static str, help: &'static str, column: Cells) -> Cells
 
 /// Every column of a file.
 pub static FILES: &[Cells] = &[
-    NAME, OPEN, LENT, OLDEST, TRANSFERS, BYTES, MUTATED, WRITES, HITS, UNKNOWN, TO, GAP, GAP99, GAP_MAX,
-    EXPOSED, COPIED, RESENT,
+    NAME, OPEN, LENT, OLDEST, CHANGED, TRANSFERS, BYTES, MUTATED, WRITES, HITS, UNKNOWN, TO, GAP, GAP99,
+    GAP_MAX, EXPOSED, COPIED, RESENT,
 ];
 
 /// Every column of a peer.
@@ -249,6 +260,7 @@ pub static PEERS: &[Cells] = &[
     OPEN,
     LENT,
     OLDEST,
+    CHANGED,
     TRANSFERS,
     BYTES,
     GAP,
@@ -269,6 +281,7 @@ pub static SOCKETS: &[Cells] = &[
     OPEN,
     LENT,
     OLDEST,
+    CHANGED,
     TRANSFERS,
     BYTES,
     GAP,
@@ -288,6 +301,7 @@ pub static PROCESSES: &[Cells] = &[
     OPEN,
     LENT,
     OLDEST,
+    CHANGED,
     TRANSFERS,
     BYTES,
     MUTATED,
@@ -308,8 +322,9 @@ fn oldest(r: &Row, p: &Picture) -> Option<u64> {
     r.lent.oldest_ns.map(|at| p.now_ns.saturating_sub(at))
 }
 
+/// To one digit, so about.
 fn quantile(d: &Distribution, q: f64) -> Cell {
-    Cell::ns(d.quantile(q))
+    d.quantile(q).map_or_else(Cell::none, |ns| Cell::plain(format!("~{}", text::ns(ns))))
 }
 
 /// What a group is called, harmless.
@@ -333,15 +348,19 @@ fn peer(p: &Peer) -> String {
     }
 }
 
-fn socket(s: &SockRef) -> String {
+/// Its protocol and both ends.
+#[must_use]
+pub fn socket(s: &SockRef) -> String {
     let proto = text::proto(s.proto).unwrap_or_else(|| text::family(s.family));
     let end = |addr| text::addr(addr).unwrap_or_else(|| "*".into());
     format!("{proto} {} → {}", end(&s.local), end(&s.remote))
 }
 
-/// The end of a socket that tells most.
-pub(super) fn ends(s: &SockRef) -> String {
-    let named = text::addr(&s.remote).or_else(|| text::addr(&s.local));
+/// The other end of a socket; where that has no name, this one, and says so.
+#[must_use]
+pub fn other_end(s: &SockRef) -> String {
+    let here = || text::addr(&s.local).map(|addr| format!("(here {addr})"));
+    let named = text::addr(&s.remote).or_else(here);
     named.unwrap_or_else(|| format!("({} socket)", text::family(s.family)))
 }
 
@@ -365,7 +384,10 @@ fn all(r: &Row) -> Option<Behind> {
         Key::Source(s) => source(*s),
         Key::Peer(Peer::Ip(ip)) => Behind::transfers(format!("peer:{ip}")),
         Key::Peer(Peer::Unix(name)) => Behind::transfers(format!("peer:{}", quoted(&text::harmless(name)))),
-        Key::Peer(Peer::Unnamed(_) | Peer::Pipe) => Behind::transfers("!peer:*"),
+        Key::Peer(Peer::Pipe) => Behind::transfers("peer:pipe"),
+        Key::Peer(Peer::Unnamed(family)) => {
+            Behind::transfers(format!("peer:\"{} socket\"", text::family(*family)))
+        }
         Key::Socket(id) => Behind::transfers(format!("sock:{id}")),
         Key::Process(pid) => Behind::transfers(format!("pid={pid}")),
     }

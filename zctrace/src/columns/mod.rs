@@ -11,9 +11,9 @@ use std::borrow::Cow;
 
 pub use self::changes::CHANGES;
 pub use self::findings::{FINDINGS, Finding, findings};
-pub use self::groups::{FILES, PEERS, PROCESSES, SOCKETS};
+pub use self::groups::{FILES, PEERS, PROCESSES, SOCKETS, other_end, socket};
 pub use self::interfaces::{INTERFACES, Interface, interfaces};
-pub use self::transfers::{TRANSFERS, end_of, verdict_of, waits_for};
+pub use self::transfers::{TRANSFERS, age_tone, end_of, told, verdict_of, waits_for};
 use crate::board::Picture;
 use crate::text;
 

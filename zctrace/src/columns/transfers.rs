@@ -3,12 +3,14 @@
 use super::{Behind, Cell, Column, SortKey, Tone};
 use crate::board::{Item, Picture};
 use crate::engine::Stage;
-use crate::model::{Mutation, Outcome, Source, Verdict};
+use crate::engine::rules::STUCK_NS;
+use crate::model::{Api, Mutation, Outcome, Source, Verdict};
 use crate::text;
 
-/// Nanoseconds from which an open window is worth a second look, and from which it is stuck.
+use zctrace_common::kernel::proto;
+
+/// Nanoseconds from which an open window is worth a second look.
 const LONG_NS: u64 = 1_000_000_000;
-const STUCK_NS: u64 = 30_000_000_000;
 
 type Cells = Column<Item>;
 
@@ -161,7 +163,7 @@ pub static TRANSFERS: &[Cells] = &[
         behind: |i, p| exposed(i, p).and_then(|ns| Behind::transfers(format!("exposure>={}us", ns / 1_000))),
     },
     Cells {
-        title: "ENDED BY",
+        title: "ENDED/WAITS",
         help: "what ended the window; of an open one, what it waits for",
         width: 13,
         flex: 0,
@@ -197,7 +199,7 @@ pub static TRANSFERS: &[Cells] = &[
     },
     Cells {
         title: "COPIED",
-        help: "why the kernel copied, where it did: then nothing was lent",
+        help: "why the kernel copied, where it did",
         width: 16,
         flex: 0,
         right: false,
@@ -249,7 +251,7 @@ pub static TRANSFERS: &[Cells] = &[
 pub(super) fn source(source: Source) -> Option<Behind> {
     Behind::transfers(match source {
         Source::File(id) => format!("ino={} dev:{}", id.ino, text::dev(id.dev)),
-        Source::Memory(pid) => format!("pid={pid} !file:*"),
+        Source::Memory(pid) => format!("pid={pid} mem:anonymous,private_file,huge,unknown"),
     })
 }
 
@@ -279,18 +281,21 @@ pub fn verdict_of(i: &Item) -> (&'static str, Tone) {
     }
 }
 
-/// What an open window waits for, as far as it is known.
+/// What an open window waits for, as far as its times tell.
 #[must_use]
 pub fn waits_for(i: &Item) -> &'static str {
     let t = &i.t;
+    // What goes through a pipe may be in several places; the kernel has no call.
+    let parts = matches!(t.api, Api::Splice | Api::Vmsplice | Api::IoUringSplice | Api::Kernel);
+    let in_call = t.return_ns.is_none() && t.notify_ns.is_none() && t.api != Api::Kernel;
     match &t.socket {
-        None if t.return_ns.is_none() => "the call",
+        _ if in_call => "the call",
         None => "pipe reader",
-        Some(_) if t.return_ns.is_none() && t.notify_ns.is_none() => "the call",
         Some(s) if s.proto == 0 => "peer's read",
         Some(_) if t.first_xmit_ns.is_none() => "first xmit",
-        Some(s) if t.ack_ns.is_none() && s.proto != 17 => "ack",
-        Some(_) => "last reader",
+        Some(s) if t.ack_ns.is_none() && s.proto == proto::TCP => "ack",
+        Some(_) if parts => "the rest",
+        Some(_) => "last packet",
     }
 }
 
@@ -299,6 +304,7 @@ pub fn waits_for(i: &Item) -> &'static str {
 pub fn end_of(i: &Item) -> Cell {
     match (i.stage, i.t.outcome, i.t.released_by) {
         (Some(Stage::Open), ..) => Cell::new(format!("…{}", waits_for(i)), Tone::Live),
+        (Some(Stage::Closing), ..) => Cell::new("…settling", Tone::Dim),
         (_, _, Some(by)) => Cell::plain(text::released_by(by)),
         (_, Outcome::Held, _) => Cell::new("held", Tone::Warn),
         (_, outcome, _) => Cell::new(text::outcome(outcome), Tone::Warn),
@@ -307,18 +313,26 @@ pub fn end_of(i: &Item) -> Cell {
 
 fn exposed(i: &Item, p: &Picture) -> Option<u64> {
     let t = &i.t;
-    match t.notify_ns.or(t.return_ns) {
+    match told(i) {
         Some(told) if i.is_open() => Some(p.now_ns.saturating_sub(told)),
         _ => t.exposure_ns(),
     }
 }
 
+/// When the application was told that an open one is done: an API that notifies has not told by its return.
+#[must_use]
+pub fn told(i: &Item) -> Option<u64> {
+    let by_return = if i.t.api.notifies() { None } else { i.t.return_ns };
+    i.t.notify_ns.or(by_return)
+}
+
 fn peer(i: &Item) -> String {
-    i.t.socket.as_ref().map_or_else(|| "(pipe)".into(), |s| super::groups::ends(s))
+    i.t.socket.as_ref().map_or_else(|| "(pipe)".into(), |s| super::groups::other_end(s))
 }
 
 /// How bad an age is.
-pub(super) fn age_tone(ns: u64) -> Tone {
+#[must_use]
+pub fn age_tone(ns: u64) -> Tone {
     match ns {
         STUCK_NS.. => Tone::Bad,
         LONG_NS.. => Tone::Warn,

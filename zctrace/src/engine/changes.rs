@@ -5,6 +5,7 @@
 //! transfer that it may have hit is left.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use zctrace_common::frame::Header;
@@ -160,6 +161,68 @@ pub(super) struct Changes {
     pub(super) watching: bool,
     /// How it looks at content.
     pub(super) mode: Mode,
+}
+
+/// Changes that one look goes through at most.
+const PATIENCE: usize = 1 << 20;
+
+/// A look at changes that have not been judged. It says what [`Changes::judge`] would say now.
+#[derive(Debug)]
+pub(super) struct Peek<'a> {
+    changes: &'a Changes,
+    /// Indices of changes that others account for.
+    explained: HashMap<Source, Rc<BTreeSet<usize>>>,
+    patience: usize,
+}
+
+impl<'a> Peek<'a> {
+    /// `bytes` from its offset on, `until` its window ends.
+    fn hits(&mut self, t: &Transfer, (bytes, until): (u64, u64)) -> Option<impl Iterator<Item = &'a Done>> {
+        let done = self.changes.files.get(&t.source()).map_or(&[][..], |log| &log.done);
+        self.patience = self.patience.checked_sub(done.len())?;
+        let explained = match self.explained.get(&t.source()) {
+            Some(known) => Rc::clone(known),
+            None => {
+                let calls = done.iter().filter(|d| d.seen_by == SeenBy::Syscall).count();
+                self.patience = self.patience.checked_sub(calls.saturating_mul(done.len() - calls))?;
+                let fresh = Rc::new(explained(done).into_iter().map(|(other, _)| other).collect());
+                self.explained.insert(t.source(), Rc::clone(&fresh));
+                fresh
+            }
+        };
+        let off = t.offset;
+        let submit = t.submit_ns;
+        let hit = move |(i, d): &(usize, &Done)| {
+            let own = d.seen_by != SeenBy::Fingerprint && !explained.contains(i);
+            own && !d.begin_lost && d.end >= submit && d.begin < until && d.overlaps(off, bytes)
+        };
+        Some(done.iter().enumerate().filter(hit).map(|(_, d)| d))
+    }
+
+    /// Whether anything hit it; `None`: it has seen enough.
+    pub(super) fn is_changed(&mut self, t: &Transfer, window: (u64, u64)) -> Option<bool> {
+        Some(self.hits(t, window)?.next().is_some())
+    }
+
+    /// What hit it, the first `most`.
+    pub(super) fn so_far(&mut self, t: &Transfer, window: (u64, u64), most: usize) -> Vec<Mutation> {
+        let file = &t.file;
+        self.hits(t, window).map_or_else(Vec::new, |hits| {
+            hits.take(most).map(|d| mutation(d.clone(), file.clone())).collect()
+        })
+    }
+
+    /// Those that have hit something that was stated, the first `most` by number.
+    pub(super) fn numbered(&self, most: usize) -> Vec<Mutation> {
+        let logs = self.changes.files.values();
+        let mut all: Vec<(&Done, &Log)> = logs
+            .flat_map(|log| log.done.iter().map(move |d| (d, log)))
+            .filter(|(d, _)| d.id.is_some())
+            .collect();
+        all.sort_by_key(|(d, _)| d.id);
+        all.truncate(most);
+        all.into_iter().map(|(d, log)| mutation(d.clone(), log.file.clone())).collect()
+    }
 }
 
 /// What [`Changes::judge`] found.
@@ -355,18 +418,9 @@ impl Changes {
         self.running.values().filter(recent).any(|r| r.may_hit(t, until))
     }
 
-    /// Changes so far to what the transfer lends, the first `most`. What is over and judged may say less:
-    /// parts of one call are told one by one here.
-    pub(super) fn so_far(&self, t: &Transfer, most: usize) -> Vec<Mutation> {
-        let Some(log) = self.files.get(&t.source()) else {
-            return Vec::new();
-        };
-        let bytes = t.moved().unwrap_or(t.requested);
-        let in_window = |d: &&Done| {
-            let over = t.release_ns.is_some_and(|release| d.begin >= release);
-            !d.begin_lost && d.end >= t.submit_ns && !over && d.overlaps(t.offset, bytes)
-        };
-        log.done.iter().filter(in_window).take(most).map(|d| mutation(d.clone(), t.file.clone())).collect()
+    /// Looks at what is known so far.
+    pub(super) fn peek(&self) -> Peek<'_> {
+        Peek { changes: self, explained: HashMap::new(), patience: PATIENCE }
     }
 
     /// Notes in the transfer every change that fell into its window.
@@ -388,7 +442,7 @@ impl Changes {
         if log.full.is_some_and(|full| full < until) {
             t.reasons.push(Reason::ChangesFull);
         }
-        let explained = explained(&mut log.done);
+        let explained = explain(&mut log.done);
         for (i, done) in log.done.iter_mut().enumerate() {
             // What content showed of another transfer, it shows of this one, or not.
             if explained.contains(&i) || done.seen_by == SeenBy::Fingerprint {
@@ -492,28 +546,32 @@ impl Changes {
     }
 }
 
-/// Indices of those that others account for.
-fn explained(done: &mut [Done]) -> BTreeSet<usize> {
+/// Those that others account for: which, and by which.
+fn explained(done: &[Done]) -> Vec<(usize, usize)> {
     let (calls, folios): (Vec<usize>, Vec<usize>) =
         (0..done.len()).partition(|i| done.get(*i).is_some_and(|d| d.seen_by == SeenBy::Syscall));
     let by_size: Vec<usize> =
         calls.iter().copied().filter(|i| done.get(*i).is_some_and(|d| d.by_size)).collect();
-    let mut found = BTreeSet::new();
+    let mut found = Vec::new();
     for &i in &calls {
         let Some(call) = done.get(i) else { continue };
         let named = by_size.iter().filter(|c| done.get(**c).is_some_and(|other| call.shortens(other)));
-        found.extend(named);
         let parts = folios.iter().filter(|f| done.get(**f).is_some_and(|folio| call.explains(folio)));
-        let mut removed = call.removed;
-        for part in parts {
-            found.insert(*part);
-            removed |= done.get(*part).is_some_and(|folio| folio.removed);
-        }
-        if let Some(call) = done.get_mut(i) {
-            call.removed = removed;
-        }
+        found.extend(named.chain(parts).map(|other| (*other, i)));
     }
     found
+}
+
+/// As [`explained`]; whoever accounts for a removed folio has removed it.
+fn explain(done: &mut [Done]) -> BTreeSet<usize> {
+    let pairs = explained(done);
+    for (other, call) in &pairs {
+        let folio = done.get(*other).is_some_and(|d| d.seen_by == SeenBy::Tracepoint && d.removed);
+        if let Some(call) = done.get_mut(*call) {
+            call.removed |= folio;
+        }
+    }
+    pairs.into_iter().map(|(other, _)| other).collect()
 }
 
 fn state(done: Done, file: Option<FileRef>, out: &mut Vec<Fact>) {

@@ -131,10 +131,9 @@ impl Dgram {
         self.holds.is_empty() && self.by_head.is_empty()
     }
 
-    /// Adds the bytes of it that may be lent, from and to.
+    /// Adds the bytes of it that may be lent, from and to. Holds of a group end together.
     pub(super) fn lent(&self, id: TransferId, found: &mut Vec<(u64, u64)>) {
-        let open = self.holds.values().filter(|h| h.id == id && !h.is_done());
-        found.extend(open.map(|h| h.range));
+        found.extend(self.holds.values().filter(|h| h.id == id).map(|h| h.range));
     }
 
     pub(super) fn transfers(&self) -> impl Iterator<Item = TransferId> {

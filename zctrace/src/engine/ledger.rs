@@ -99,6 +99,19 @@ impl Open {
     }
 }
 
+/// A transfer that has not been stated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unstated<'a> {
+    pub(super) t: &'a Transfer,
+    pub(super) cgroup: u64,
+    /// The call that opened it has returned.
+    pub(super) returned: bool,
+    /// Changes from then on are none to it.
+    pub(super) until: u64,
+    /// Nothing is known to hold it any more.
+    pub(super) over: bool,
+}
+
 /// Every transfer that has not been stated yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
@@ -313,19 +326,26 @@ impl Ledger {
         }
     }
 
-    /// Those that are open, by id.
-    pub(super) fn open(&self) -> impl Iterator<Item = &Transfer> {
-        self.open.values().map(|o| &o.t)
+    /// Those that have not been stated, with their cgroups: the open ones by id, then those that are over.
+    pub(super) fn unstated(&self) -> impl Iterator<Item = Unstated<'_>> {
+        let open = self.open.values().map(|o| (o, o.returned && o.holds == 0));
+        let all = open.chain(self.pending.values().map(|o| (o, true)));
+        all.map(|(o, over)| Unstated {
+            t: &o.t,
+            cgroup: o.cgroup,
+            returned: o.returned,
+            until: o.until,
+            over,
+        })
     }
 
-    /// Those that are over and have not been stated.
-    pub(super) fn pending(&self) -> impl Iterator<Item = &Transfer> {
-        self.pending.values().map(|o| &o.t)
-    }
-
-    /// The cgroup that it was submitted in.
-    pub(super) fn cgroup(&self, id: TransferId) -> Option<u64> {
-        self.open.get(&id).map(|o| o.cgroup)
+    /// An open one, if where its bytes are held is known as far as it is told.
+    /// With the bytes that it lends at most.
+    pub(super) fn exact(&self, id: TransferId) -> Option<(&Transfer, u64, bool)> {
+        let o = self.open.get(&id)?;
+        let doubt = o.wide || o.t.reasons.iter().any(|r| verdict::doubts_release(*r));
+        let bytes = if o.returned { o.t.bytes } else { o.t.requested };
+        Some((&o.t, bytes, o.returned && !doubt))
     }
 
     pub(super) fn open_count(&self) -> usize {

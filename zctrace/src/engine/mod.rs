@@ -39,7 +39,7 @@ use self::names::Names;
 use self::notices::Notices;
 use self::pipe::{PipeState, Position};
 use self::stream::{Freed, Stream};
-pub use self::view::Stage;
+pub use self::view::{Stage, Unstated, View};
 pub use self::witness::Clue;
 use crate::event::Event;
 use crate::model::{

@@ -182,10 +182,11 @@ impl PipeState {
         self.drained(self.tail, Drain { at, by: None }, ledger);
     }
 
-    /// Adds the bytes of it that are in the pipe, from and to.
+    /// Adds the bytes of it that may be in the pipe, from and to. What a call is taking may still be here.
     pub(super) fn lent(&self, id: TransferId, found: &mut Vec<(u64, u64)>) {
+        let tail = self.consumers.iter().copied().fold(self.tail, u64::min);
         for ((first, _), run) in self.runs.iter().filter(|(_, run)| run.id == id) {
-            let gone = self.tail.saturating_sub(*first);
+            let gone = if run.sure { tail.saturating_sub(*first) } else { 0 };
             let page = (run.off / PAGE).saturating_add(gone).saturating_mul(PAGE);
             found.push((if gone == 0 { run.off } else { page }, run.end));
         }

@@ -4,7 +4,7 @@
 use crate::model::{MutationKind, Outcome, Reason, Resent, Transfer, Verdict};
 
 /// Nanoseconds after which an open window is called stuck.
-const STUCK_NS: u64 = 30_000_000_000;
+pub const STUCK_NS: u64 = 30_000_000_000;
 
 /// One change that fell into the window.
 #[derive(Clone, Copy, Debug)]

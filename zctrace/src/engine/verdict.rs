@@ -8,7 +8,7 @@ use super::rules::{Evidence, RULES};
 use crate::model::{MutationKind, Outcome, Reason, Transfer, Verdict};
 
 /// Whether this reason means that the release could be wrong.
-fn doubts_release(reason: Reason) -> bool {
+pub(super) fn doubts_release(reason: Reason) -> bool {
     match reason {
         Reason::MutationsUnwatched
         | Reason::WatchSkipped

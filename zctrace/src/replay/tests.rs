@@ -122,7 +122,7 @@ fn is_a(fact: &Fact, sight: Sight) -> bool {
             Sight::Mutation => t.verdict == Verdict::Mutated,
             Sight::Unknown => t.verdict == Verdict::Unknown,
         },
-        Fact::Mutation(_) => sight != Sight::Unknown,
+        Fact::Mutation(_) => sight == Sight::Anything,
         Fact::Trace(_) | Fact::Loss(_) => false,
     }
 }

@@ -35,7 +35,7 @@ impl Counts {
     fn of(fact: &Fact) -> Self {
         let (mutations, unknown) = match fact {
             Fact::Transfer(t) => (t.verdict == Verdict::Mutated, t.verdict == Verdict::Unknown),
-            Fact::Mutation(_) => (true, false),
+            Fact::Mutation(_) => (false, false),
             Fact::Trace(_) | Fact::Loss(_) => return Self::default(),
         };
         Self { facts: 1, mutations: u64::from(mutations), unknown: u64::from(unknown) }
@@ -245,7 +245,7 @@ impl Walk {
     /// Bytes of memory that it takes, about.
     pub(super) fn weight(&self) -> usize {
         let events = (self.order.held() + self.events.len()) * 2 * size_of::<(Header, Event)>();
-        let unstated = self.engine.unstated().count() * 2 * size_of::<Transfer>();
+        let unstated = self.engine.view().unstated().count() * 2 * size_of::<Transfer>();
         // A socket is the largest of those.
         let remembered = self.engine.remembered() * 512;
         events + unstated + remembered + self.board.weight()
@@ -356,12 +356,18 @@ impl Walk {
         let mut picture = board.picture(&self.engine, &self.select, self.now, focus);
         let to_come = self.facts.iter().filter_map(|fact| match fact {
             Fact::Transfer(t) => {
-                let t = Arc::new((**t).clone());
+                let not_yet = Transfer { release_ns: None, released_by: None, ..(**t).clone() };
+                let t = Arc::new(not_yet);
                 Some(Item { t, stage: Some(Stage::Closing), so_far: Arc::default() })
             }
             _ => None,
         });
         picture.open.extend(to_come.take(TO_COME));
+        let changes = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Mutation(m) => Some(Arc::new((**m).clone())),
+            _ => None,
+        });
+        picture.mutations.splice(0..0, changes.take(TO_COME));
         picture
     }
 }

@@ -6,8 +6,22 @@ use std::path::Path;
 
 use crate::board::Picture;
 use crate::invoker::create_new;
-use crate::model::{Fact, TransferId};
+use crate::model::{Fact, LossLine, TransferId};
 use crate::sink::{JsonLines, Summary};
+
+/// Every loss that is kept, and the others together.
+fn losses(p: &Picture) -> Vec<LossLine> {
+    let mut lines = p.loss_log.clone();
+    for (what, total) in &p.losses {
+        let kept =
+            p.loss_log.iter().filter(|l| l.what == *what).fold(0u64, |sum, l| sum.saturating_add(l.records));
+        if *total > kept {
+            let (from_ns, to_ns) = (p.start_ns(), p.now_ns);
+            lines.push(LossLine { what: *what, cpu: None, from_ns, to_ns, records: total - kept });
+        }
+    }
+    lines
+}
 
 /// Writes these transfers and what changed them. Answers how many lines.
 ///
@@ -25,6 +39,9 @@ pub fn export(p: &Picture, path: &Path, ids: &[TransferId]) -> anyhow::Result<u6
     };
     if let Some(info) = &p.info {
         say(Fact::Trace(Box::new((**info).clone())))?;
+    }
+    for loss in losses(p) {
+        say(Fact::Loss(loss))?;
     }
     // What is open has no fate to tell.
     for item in ids.iter().filter_map(|id| p.item(*id)).filter(|i| i.stage.is_none()) {

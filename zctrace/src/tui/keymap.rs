@@ -32,6 +32,8 @@ pub enum Action {
     Open,
     /// Details of the selected transfer, whatever column is selected.
     Detail,
+    /// Transfers like the selected one, as far as the selected column goes.
+    Like,
     /// Back to where one came from.
     Back,
     /// Asks for a filter.
@@ -201,12 +203,13 @@ pub static KEYMAP: &[Section] = &[
             ),
             on(&[(KeyCode::Home, NONE)], Action::Top, "", "the first row"),
             on(&[(KeyCode::End, NONE), c('G')], Action::Bottom, "", "the last row"),
-            on(&[(KeyCode::Left, NONE), c('h')], Action::Column(-1), "", "the column to the left"),
+            on(&[(KeyCode::Left, NONE)], Action::Column(-1), "", "the column to the left"),
             on(&[(KeyCode::Right, NONE)], Action::Column(1), "", "the column to the right"),
             on(&[c('s')], Action::Sort, "sort", "sort by the selected column; once more: as at first"),
             on(&[c('i')], Action::Invert, "", "the other way round"),
+            on(&[c('a')], Action::Like, "", "only transfers that are alike in the selected column"),
             on(&[c('d')], Action::Detail, "", "details of the selected transfer"),
-            on(&[c('f')], Action::Follow, "", "stay with the first row, whatever becomes of the others"),
+            on(&[c('f')], Action::Follow, "", "stay with the first row, whichever it is; or with this one"),
         ],
     },
     Section {
@@ -231,8 +234,13 @@ pub static KEYMAP: &[Section] = &[
                 "one step on: the next transfer that ends, or change",
             ),
             replay(&[c(',')], Action::Go(Go::Previous(Sight::Anything)), "", "one step back"),
-            replay(&[c('n')], Action::Go(Go::Next(Sight::Mutation)), "next mutation", "the next mutation"),
-            replay(&[c('N')], Action::Go(Go::Previous(Sight::Mutation)), "", "the mutation before"),
+            replay(
+                &[c('n')],
+                Action::Go(Go::Next(Sight::Mutation)),
+                "next mutation",
+                "the next transfer that was mutated",
+            ),
+            replay(&[c('N')], Action::Go(Go::Previous(Sight::Mutation)), "", "the one before"),
             replay(&[c('v')], Action::Go(Go::Next(Sight::Unknown)), "", "the next `unknown`"),
             replay(&[c('V')], Action::Go(Go::Previous(Sight::Unknown)), "", "the `unknown` before"),
             replay(&[c(']')], Action::Go(Go::Scrub(0.02)), "", "on by a fiftieth of the recording"),
@@ -253,7 +261,7 @@ pub static KEYMAP: &[Section] = &[
             on(&[c('t')], Action::Theme, "", "other colours"),
             on(&[c('M')], Action::Mouse, "", "the mouse: for zctrace, or for the terminal"),
             on(&[(KeyCode::Char('l'), CTRL)], Action::Redraw, "", "draw everything anew"),
-            on(&[(KeyCode::Char('z'), CTRL)], Action::Suspend, "", "stop; `fg` goes on"),
+            on(&[(KeyCode::Char('z'), CTRL)], Action::Suspend, "", "stop, the capture too; `fg` goes on"),
             on(&[c('?'), (KeyCode::F(1), NONE)], Action::Help, "help", "this help"),
             on(&[c('q'), (KeyCode::Char('c'), CTRL)], Action::Quit, "quit", "end"),
         ],

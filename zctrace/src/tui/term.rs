@@ -2,7 +2,8 @@
 
 use std::io::{self, Stdout, Write as _, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use ratatui::Terminal;
@@ -21,6 +22,10 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 
 static BORROWED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
+/// The thread that draws.
+static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
+/// What panics of other threads said.
+static SAID: Mutex<String> = Mutex::new(String::new());
 
 /// The borrowed terminal. Dropping it gives it back.
 #[derive(Debug)]
@@ -35,9 +40,18 @@ impl Term {
     /// # Errors
     /// When stdout is no terminal, or does not answer.
     pub fn new(mouse: bool) -> io::Result<Self> {
+        *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current().id());
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
+                let owner = *OWNER.lock().unwrap_or_else(PoisonError::into_inner);
+                let others = owner.is_some_and(|owner| owner != std::thread::current().id());
+                if others && BORROWED.load(Ordering::SeqCst) {
+                    // Whoever draws goes on or ends; then it is told.
+                    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+                    said.push_str(&format!("zctrace: {panic}\n"));
+                    return;
+                }
                 give_back();
                 before(panic);
             }));
@@ -94,6 +108,8 @@ impl Term {
 impl Drop for Term {
     fn drop(&mut self) {
         give_back();
+        let said = std::mem::take(&mut *SAID.lock().unwrap_or_else(PoisonError::into_inner));
+        eprint!("{}", crate::text::harmless(said.as_bytes()).replace("\\n", "\n"));
     }
 }
 

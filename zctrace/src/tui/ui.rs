@@ -222,6 +222,10 @@ impl Ui {
     /// A newer picture has come.
     pub fn show(&mut self, picture: Arc<Picture>) {
         self.land(&picture);
+        if let Some(said) = picture.said.as_ref().filter(|said| self.newest.said.as_ref() != Some(said)) {
+            let tone = if said.starts_with("recorded ") { Tone::Good } else { Tone::Bad };
+            self.status = Some(Status { text: crate::text::harmless(said.as_bytes()).into_owned(), tone });
+        }
         self.newest = picture;
         if !self.paused {
             self.picture = Arc::clone(&self.newest);

@@ -127,26 +127,38 @@ pub fn act(ui: &mut Ui, action: Action) -> Effect {
         Action::Open => open(ui),
         Action::Detail => details(ui),
         Action::Back => back(ui),
+        Action::Like => like(ui),
         Action::Filter if ui.view == View::Gap => {
             say(ui, Tone::Dim, "there is nothing to filter here: Enter leads to the transfers of an API");
             Effect::None
         }
         Action::Filter => {
             let text = ui.tab().filter.text().to_owned();
+            let text = if text.is_empty() { text } else { text + " " };
             ask(ui, Question::Filter, text)
         }
         Action::Mutated => behind(ui, "changed:yes"),
         Action::Unknown => behind(ui, "verdict:unknown"),
         Action::Lent => behind(ui, "state:open"),
-        Action::Losses => turn(ui, View::Findings),
+        Action::Losses => {
+            let effect = turn(ui, View::Findings);
+            (ui.tab_mut().selected, ui.tab_mut().sort) = (None, None);
+            ui.refresh();
+            effect
+        }
         Action::Pause => {
             ui.pause();
             Effect::None
         }
         Action::Follow => {
-            let tab = ui.tab_mut();
-            (tab.selected, tab.index, tab.top) = (None, 0, 0);
-            say(ui, Tone::Plain, "stays with the first row");
+            let follows = ui.tab().selected.is_none();
+            if follows {
+                ui.select(ui.tab().index);
+            } else {
+                let tab = ui.tab_mut();
+                (tab.selected, tab.index, tab.top) = (None, 0, 0);
+            }
+            say(ui, Tone::Plain, if follows { "stays with this row" } else { "stays with the first row" });
             Effect::None
         }
         Action::Copy => copy(ui),
@@ -173,9 +185,11 @@ pub fn act(ui: &mut Ui, action: Action) -> Effect {
         }
         Action::Group => {
             ui.sockets ^= true;
+            let effect = turn(ui, View::Peers);
             let tab = ui.tab_mut();
-            (tab.selected, tab.sort) = (None, None);
-            turn(ui, View::Peers)
+            (tab.selected, tab.sort, tab.column) = (None, None, 0);
+            ui.refresh();
+            effect
         }
         Action::Theme => {
             ui.theme = ui.theme.next();
@@ -280,6 +294,20 @@ fn open(ui: &mut Ui) -> Effect {
     Effect::None
 }
 
+/// Only the transfers that have in common what the selected cell says.
+fn like(ui: &mut Ui) -> Effect {
+    if ui.detail.is_some() || ui.view != View::Transfers {
+        return open(ui);
+    }
+    let (row, column) = (ui.row(), ui.tab().column);
+    let found = row.and_then(|row| with_table(ui.view, ui.sockets, &ui.picture, |t| t.behind(row, column)));
+    match found {
+        Some(b) => follow(ui, b),
+        None => say(ui, Tone::Dim, "this column leads nowhere"),
+    }
+    Effect::None
+}
+
 fn follow(ui: &mut Ui, behind: Behind) {
     let view = match behind.rows {
         Rows::Transfers => View::Transfers,
@@ -330,8 +358,7 @@ fn back(ui: &mut Ui) -> Effect {
 
 fn copy(ui: &mut Ui) -> Effect {
     let text = draw::as_text(ui);
-    let lines = text.lines().count();
-    say(ui, Tone::Good, &format!("copied {lines} line{}", if lines == 1 { "" } else { "s" }));
+    say(ui, Tone::Good, "sent to the clipboard of the terminal (OSC 52), if it takes that");
     Effect::Copy(text)
 }
 

@@ -102,6 +102,32 @@ fn a_recording_begun_in_the_view_is_complete() {
     assert!(summary.contains("\"transfers\":20,\"released\":20,"), "{summary}");
 }
 
+/// A signal ends it while it records, and the terminal takes no more bytes: the recording is whole.
+#[test]
+fn a_recording_ends_in_order_with_the_view() {
+    let dir = dir();
+    let (path, _) = load::file(dir.path(), "lent.bin", 4096);
+    let (sender, mut receiver) = load::tcp(false);
+    let mut pty = watch(&[], (120, 30));
+    let to = dir.path().join("x.zct");
+    pty.keys("r");
+    pty.shows("record to:");
+    pty.keys("\x15");
+    pty.keys(to.to_str().unwrap());
+    pty.keys("\r");
+    pty.until("it records", |s| s.contains("REC") && !s.contains("attaching"));
+    load::sendfile(&sender, &File::open(&path).unwrap(), 0, 4096);
+    receiver.read_exact(&mut [0; 4096]).unwrap();
+    pty.shows("transfers 1 ");
+    rustix::termios::tcflow(pty.slave(), rustix::termios::Action::OOff).unwrap();
+    (0..500).for_each(|_| pty.keys("\t"));
+    pty.signal(rustix::process::Signal::TERM);
+    pty.ends();
+    assert!(pty.is_restored());
+    let out = std::process::Command::new(BIN).arg("report").arg(&to).arg("--json").output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
 #[test]
 fn it_stays_when_what_it_traces_is_over() {
     let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
@@ -137,7 +163,15 @@ fn it_keeps_up_with_ten_thousand_transfers_a_second() {
     let (sender, mut receiver) = load::tcp(false);
     sender.set_nodelay(true).unwrap();
     let ends = AtomicBool::new(false);
+    /// Whatever fails, the load ends.
+    struct Ends<'a>(&'a AtomicBool);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     std::thread::scope(|s| {
+        let _ends = Ends(&ends);
         s.spawn(move || {
             let mut buf = vec![0; 1 << 20];
             while receiver.read(&mut buf).is_ok_and(|n| n > 0) {}
@@ -167,7 +201,7 @@ fn it_keeps_up_with_ten_thousand_transfers_a_second() {
         while began.elapsed() < Duration::from_secs(seconds) {
             for (key, then) in [
                 ("2", "LENT TO"),
-                ("5", "TOO EARLY BY"),
+                ("5", "EARLY BY"),
                 ("6", "over time"),
                 ("7", "MEANS"),
                 ("1", "VERDICT"),
@@ -184,11 +218,11 @@ fn it_keeps_up_with_ten_thousand_transfers_a_second() {
         let grown = resident_kib(pty.pid()).saturating_sub(memory);
         println!("cpu {:.1} %, slowest key {slowest:?}, {memory} KiB and {grown} KiB more", cpu * 100.0);
         let screen = pty.text();
-        ends.store(true, Ordering::Relaxed);
         pty.keys("q");
         assert_eq!(pty.ends().code(), Some(0));
         assert!(screen.contains("lost 0"), "{screen}");
-        assert!(cpu < 0.15, "{cpu}");
+        // 0.08 on two idle cores; what else runs there counts too.
+        assert!(cpu < 0.2, "{cpu}");
         assert!(slowest < Duration::from_millis(100), "{slowest:?}");
         assert!(grown < 8 << 10, "{grown} KiB");
     });

@@ -221,13 +221,8 @@ pub const FIELDS: &[Field] = &[
         let n = r.group.stats.copied;
         m.number(n) || m.word(words::yes(n > 0))
     }),
-    field(
-        "zerocopy",
-        Takes::Word(words::yes_no),
-        "zerocopy:yes",
-        "whether pages were lent: nothing was copied",
-    )
-    .item(|i, _, m| m.word(words::yes(i.t.copied.is_none()))),
+    field("zerocopy", Takes::Word(words::yes_no), "zerocopy:yes", "whether the kernel did without a copy")
+        .item(|i, _, m| m.word(words::yes(i.t.copied.is_none()))),
     field("retransmits", Takes::Number, "retransmits>0", "retransmissions")
         .item(|i, _, m| m.number(i.t.retransmits))
         .row(|r, _, m| m.number(r.group.stats.retransmits)),

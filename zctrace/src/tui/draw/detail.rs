@@ -8,9 +8,9 @@ use super::pagemap;
 use super::pen::{Pen, cut, fit, padded, width, wrap};
 use super::timeline;
 use crate::board::{Item, Picture};
-use crate::columns::{Tone, verdict_of, waits_for};
+use crate::columns::{Tone, other_end, socket, told, verdict_of, waits_for};
 use crate::engine::rules;
-use crate::model::{Mutation, Outcome, ReleasedBy, Transfer, Verdict};
+use crate::model::{Mutation, Outcome, Reason, Transfer, Verdict};
 use crate::text;
 use crate::tui::ui::Ui;
 
@@ -68,15 +68,15 @@ pub fn draw(ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer) {
     for (column, doc) in columns.iter().zip(&docs) {
         let most = doc.len().saturating_sub(usize::from(column.height));
         let scroll = detail.scroll.min(most);
-        for (y, line) in (column.y..column.y + column.height).zip(doc.iter().skip(scroll)) {
+        let more = scroll < most && column.height > 1;
+        let shown = column.height - u16::from(more);
+        for (y, line) in (column.y..column.y + shown).zip(doc.iter().skip(scroll)) {
             pen.put(buf, Rect { y, height: 1, ..*column }, line);
         }
-        if scroll < most && column.height > 0 {
-            let more = format!(" ↓ {} more lines ", most - scroll);
-            let w = u16::try_from(width(&more)).unwrap_or(0).min(column.width);
-            let at =
-                Rect { x: column.x + column.width - w, y: column.y + column.height - 1, width: w, height: 1 };
-            pen.put(buf, at, &pen.line([(more, Tone::Key)]));
+        if more {
+            let text = format!("↓ {} more lines", most - scroll + 1);
+            let last = Rect { y: column.y + shown, height: 1, ..*column };
+            pen.put(buf, last, &pen.line([(text, Tone::Key)]));
         }
     }
 }
@@ -102,7 +102,7 @@ fn split(area: Rect) -> Vec<Rect> {
     if area.width < WIDE {
         return vec![inner];
     }
-    let left = inner.width * 3 / 5;
+    let left = inner.width / 5 * 3;
     let right = Rect { x: inner.x + left + 2, width: inner.width - left - 2, ..inner };
     vec![Rect { width: left, ..inner }, right]
 }
@@ -130,14 +130,7 @@ fn title(s: Subject<'_>, pen: Pen, w: usize) -> Vec<Line<'static>> {
     let t = s.t();
     let bytes = text::bytes(t.moved().unwrap_or(t.requested));
     let who = format!("{}/{}", text::harmless(&t.comm), t.pid);
-    let to = t.socket.as_ref().map_or_else(
-        || "a pipe".into(),
-        |k| {
-            text::addr(&k.remote)
-                .or_else(|| text::addr(&k.local))
-                .unwrap_or_else(|| "a socket without a name".into())
-        },
-    );
+    let to = t.socket.as_ref().map_or_else(|| "a pipe".into(), |s| other_end(s));
     let at = if t.file.is_some() { t.offset.to_string() } else { format!("{:#x}", t.offset) };
     let head = format!("{} {bytes} at {at}", text::api(t.api));
     let room = w.saturating_sub(width(&head) + 4 + t.id.to_string().len() + 2);
@@ -179,9 +172,10 @@ fn verdict(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
     match (t.gap_ns(), s.item.is_open()) {
         (Some(gap), _) => add("gap", text::ns(gap), Tone::Plain),
         (None, true) => add("lent for", text::ns(s.p.now_ns.saturating_sub(t.submit_ns)), Tone::Live),
+        (None, false) if s.item.stage.is_some() => {}
         (None, false) => add("outcome", text::outcome(t.outcome).into(), Tone::Warn),
     }
-    match (t.exposure_ns(), t.notify_ns.or(t.return_ns)) {
+    match (t.exposure_ns(), told(s.item)) {
         (Some(exposure), _) => add("exposure", text::ns(exposure), Tone::Plain),
         (None, Some(told)) if s.item.is_open() => {
             add("exposed for", text::ns(s.p.now_ns.saturating_sub(told)), Tone::Live);
@@ -212,7 +206,7 @@ fn verdict(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
 /// What the verdict means, in a sentence.
 fn sentence(s: Subject<'_>) -> String {
     let t = s.t();
-    let n = s.changes().len();
+    let n = s.changes().len().max(t.mutations.len());
     let changes = if n == 1 { "a change".into() } else { format!("{n} changes") };
     if s.item.is_open() {
         let waits = match waits_for(s.item) {
@@ -220,32 +214,33 @@ fn sentence(s: Subject<'_>) -> String {
             "pipe reader" => "its bytes are in a pipe that nobody has drained",
             "peer's read" => "its bytes are in the queue of a UNIX socket that the peer has not read",
             "first xmit" => {
-                "it has not been handed to a device: the send queue is full, or the peer's window is closed"
+                "it has not been handed to a device: the socket's queue is full or corked, or the peer's window is closed"
             }
-            "ack" => "it was transmitted, and is not acknowledged: the peer is slow, or packets are lost",
+            "ack" => "not all of it is acknowledged: the peer is slow, or packets are lost",
+            "the rest" => {
+                "parts of it are acknowledged; the others are not, or a packet or a pipe still holds them"
+            }
             _ => {
-                "it was transmitted; a packet still holds it: a receiver on this machine has not read it, or a device has not let go"
+                "a packet still holds it: a receiver on this machine has not read it, or a device has not let go"
             }
         };
         let changed = if n == 0 {
             String::new()
         } else {
-            format!(" On record: {changes} to its bytes; what the peer gets may differ.")
+            format!(" On record: {changes} to its bytes: what is sent from then on may carry them.")
         };
         return format!("Still lent: {waits}.{changed}");
     }
     match (t.verdict, t.outcome) {
         _ if s.item.stage.is_some() => {
-            "The pages are free again; whether they were changed is being settled.".into()
+            "Nothing is known to hold the pages any more. Whether that is so, and whether they were changed, is being settled.".into()
         }
-        (Verdict::Mutated, _) => format!(
-            "On record: {changes} to its bytes while they were lent. The peer could have got other bytes than those of the submit."
-        ),
+        (Verdict::Mutated, _) => format!("On record: {changes} to its bytes before the last of them was released. The peer could have got other bytes than those of the submit."),
         (Verdict::Clean, _) => {
             "Nobody changed its bytes while they were lent, and the evidence is complete.".into()
         }
         (Verdict::Unknown, Outcome::Held) => "Still lent when the trace ended: it could still change.".into(),
-        (Verdict::Unknown, _) => "Whether its bytes changed while they were lent is not known:".into(),
+        (Verdict::Unknown, _) => "Whether its bytes changed while they were lent is not known.".into(),
     }
 }
 
@@ -269,7 +264,7 @@ fn advice(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
 
 fn what_to_do(s: Subject<'_>) -> &'static str {
     let t = s.t();
-    if s.item.is_open() {
+    if s.item.stage.is_some() {
         return match waits_for(s.item) {
             "pipe reader" => "Do not change these bytes. Whoever has the pipe must read it or close it.",
             "the call" => "Do not change these bytes: the call is still sending them.",
@@ -286,8 +281,23 @@ fn what_to_do(s: Subject<'_>) -> &'static str {
             "Write a new file and rename() it over the old one: what is lent keeps the old pages."
         }
         (Verdict::Unknown, Outcome::Held) => "Trace longer, or look at why the peer does not read.",
-        (Verdict::Unknown, _) => "`--fingerprint full` compares the content, which settles most of these.",
-        _ if t.released_by == Some(ReleasedBy::Copied) => "",
+        (Verdict::Unknown, _) => unsure(&t.reasons),
+        (Verdict::Clean, _) => "",
+    }
+}
+
+/// What would make it certain the next time.
+fn unsure(reasons: &[Reason]) -> &'static str {
+    let content =
+        [Reason::WritableMapping, Reason::FileBusy, Reason::MemoryUnwatched, Reason::MemoryScattered];
+    match reasons {
+        _ if reasons.iter().all(|r| content.contains(r)) => {
+            "Trace with `--fingerprint full`: it compares the content, which settles this."
+        }
+        _ if reasons.contains(&Reason::RecordingCut) => "Record until the trace ends in order.",
+        _ if reasons.contains(&Reason::Loss) => {
+            "Trace fewer senders at once (--pid, --file, --port), so that nothing is lost."
+        }
         _ => "",
     }
 }
@@ -295,14 +305,13 @@ fn what_to_do(s: Subject<'_>) -> &'static str {
 fn changes(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
     let t = s.t();
     let all = s.changes();
+    let gone = t.mutations.len().saturating_sub(all.len());
+    if gone > 0 && s.item.stage.is_none() {
+        let what = if gone == 1 { "change is" } else { "changes are" };
+        let text = format!("{gone} {what} not kept any more: `zctrace explain` has all");
+        lines.push(pen.line([(text, Tone::Bad)]));
+    }
     if all.is_empty() {
-        if !t.mutations.is_empty() {
-            let text = format!(
-                "{} changes, which are not kept any more: `zctrace explain` has them",
-                t.mutations.len()
-            );
-            lines.push(pen.line([(text, Tone::Bad)]));
-        }
         return;
     }
     heading("changes", pen, lines);
@@ -345,17 +354,13 @@ fn numbers(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
         None => say("zero-copy", "yes".into()),
     }
     if let Some(k) = &t.socket {
-        let proto = text::proto(k.proto).unwrap_or_else(|| text::family(k.family));
-        let end = |a| text::addr(a).unwrap_or_else(|| "*".into());
         let cookie = k.cookie.map_or_else(String::new, |c| format!(", cookie {c}"));
-        say("socket", format!("{proto} {} → {}{cookie}", end(&k.local), end(&k.remote)));
+        say("socket", format!("{}{cookie}", socket(k)));
     }
     if let Some(by) = t.released_by {
         say("ended by", text::released_by_sentence(by).into());
     }
-    if t.retransmits > 0 {
-        say("resent", format!("{} times", t.retransmits));
-    }
+    say("resent", format!("{} time{}", t.retransmits, if t.retransmits == 1 { "" } else { "s" }));
     if let Some(content) = t.content {
         say("content", text::content_sentence(content).into());
     }
@@ -379,6 +384,14 @@ fn numbers(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
     }
     say(
         "submitted",
-        format!("{} after the trace began", text::ns(t.submit_ns.saturating_sub(s.p.start_ns()))),
+        format!("{} after the trace began{}", text::ns(t.submit_ns.saturating_sub(s.p.start_ns())), wall(s)),
     );
+}
+
+/// When that was by the clock on the wall.
+fn wall(s: Subject<'_>) -> String {
+    let real = s.p.info.as_ref().map_or(0, |i| i.start_realtime_ns);
+    let at = real.saturating_add(s.t().submit_ns.saturating_sub(s.p.start_ns()));
+    let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_nanos(at)).filter(|_| real > 0);
+    time.map_or_else(String::new, |time| format!(", {}", humantime::format_rfc3339_micros(time)))
 }

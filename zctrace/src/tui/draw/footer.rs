@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-use super::pen::{Pen, fit, width};
+use super::pen::{Pen, cut, width};
 use crate::board::filter::Filter;
 use crate::columns::Tone;
+use crate::text;
 use crate::tui::keymap::{self, name};
 use crate::tui::listing::with_table;
 use crate::tui::ui::{Prompt, Question, Ui, View};
@@ -68,19 +69,37 @@ fn hint(prompt: &Prompt, pen: Pen, area: Rect, buf: &mut Buffer) {
 fn status(ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer) {
     let mut spans: Vec<Span<'static>> = Vec::new();
     let tab = ui.tab();
+    let p = &ui.picture;
     if let Some(status) = &ui.status {
         spans.push(pen.span(format!(" {}", status.text), status.tone));
-    } else if ui.detail.is_some() {
+        pen.put(buf, area, &Line::from(spans));
+        return;
+    }
+    // What must not be overlooked has the right end.
+    let problem = p.cursor.as_ref().and_then(|c| c.problem.as_deref());
+    let notice = match (&p.recording, problem, &p.ended) {
+        (Some(what), ..) => Some((format!("recording {what} "), Tone::Bad)),
+        (None, Some(problem), _) => Some((format!("{} ", text::harmless(problem.as_bytes())), Tone::Bad)),
+        (None, None, Some(why)) => Some((format!("{why} "), Tone::Warn)),
+        _ => None,
+    };
+    let mut room = usize::from(area.width);
+    if let Some((text, tone)) = notice {
+        let text = cut(&text, room / 2);
+        let w = u16::try_from(width(&text)).unwrap_or(0);
+        room -= usize::from(w);
+        pen.put(buf, Rect { x: area.x + area.width - w, width: w, ..area }, &pen.line([(text, tone)]));
+    }
+    let area = Rect { width: u16::try_from(room).unwrap_or(0), ..area };
+    if ui.detail.is_some() {
         spans.push(pen.span(" Esc goes back", Tone::Dim));
     } else {
         if !tab.filter.is_empty() {
             spans.push(pen.span(" / ", Tone::Key));
-            spans.push(pen.span(fit(tab.filter.text(), usize::from(area.width) / 2), Tone::Title));
+            spans.push(pen.span(cut(tab.filter.text(), room / 3), Tone::Title));
         }
-        spans.push(pen.span(format!(" {}", counts(ui, &tab.filter)), Tone::Dim));
-        if tab.selected.is_none() && !ui.order.is_empty() {
-            spans.push(pen.span("  follows the first row", Tone::Dim));
-        }
+        let left = room.saturating_sub(spans.iter().map(|s| width(&s.content)).sum::<usize>() + 1);
+        spans.push(pen.span(format!(" {}", cut(&counts(ui, &tab.filter), left)), Tone::Dim));
     }
     pen.put(buf, area, &Line::from(spans));
 }
@@ -90,14 +109,17 @@ fn counts(ui: &Ui, filter: &Filter) -> String {
     let all = with_table(ui.view, ui.sockets, &ui.picture, |t| t.len());
     let n = ui.order.len();
     let mut text = if n == 0 { "no rows".into() } else { format!("row {} of {n}", ui.tab().index + 1) };
+    if ui.tab().selected.is_none() && n > 0 {
+        text.push_str(", follows the first");
+    }
     if !filter.is_empty() {
         text.push_str(&format!(", {all} without the filter"));
     }
     let p = &ui.picture;
     let forgotten = |i: usize| p.forgotten.get(i).copied().unwrap_or(0);
     let gone = match ui.view {
-        View::Transfers => p.all.stats.transfers.saturating_sub(p.closed.len() as u64) + p.open_hidden,
-        View::Mutations => p.mutations_seen.saturating_sub(p.mutations.len() as u64),
+        View::Transfers => p.all.stats.transfers.saturating_sub(p.closed.len() as u64),
+        View::Mutations => p.mutations_gone,
         View::Files => forgotten(0),
         View::Peers => forgotten(if ui.sockets { 2 } else { 1 }),
         View::Processes => forgotten(3),
@@ -105,6 +127,9 @@ fn counts(ui: &Ui, filter: &Filter) -> String {
     };
     if gone > 0 {
         text.push_str(&format!(", {gone} older ones not kept"));
+    }
+    if ui.view == View::Transfers && p.open_hidden > 0 {
+        text.push_str(&format!(", {} younger open ones not listed", p.open_hidden));
     }
     text
 }

@@ -142,7 +142,7 @@ fn draw_heat(heat: &Heat, ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer) {
     let y = area.y + u16::try_from(count).unwrap_or(0);
     if y < area.y + area.height {
         let begin = start.saturating_sub(ui.picture.start_ns());
-        let end = begin + step * columns.len() as u64;
+        let end = begin.saturating_add(step.saturating_mul(columns.len() as u64));
         let (from, to) = (clock(begin), clock(end));
         buf.set_string(area.x + SCALE, y, &from, pen.theme.tone(Tone::Dim));
         let w = u16::try_from(to.len()).unwrap_or(0);

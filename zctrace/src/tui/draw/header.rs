@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::pen::{Pen, fit, sparkline, width};
 use crate::board::Picture;
-use crate::columns::Tone;
+use crate::columns::{Tone, age_tone};
 use crate::distribution::Distribution;
 use crate::model::{Mode, Verdict};
 use crate::text;
@@ -37,7 +37,7 @@ fn label(parts: &mut Parts, name: &str, value: String, tone: Tone) {
 pub fn draw(ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer) {
     let p = &ui.picture;
     let rows = [top(ui, area.width), now(p), distributions(p), truth(p)];
-    let right = [state(ui), Vec::new(), rate(p, area.width), recording(p, area.width)];
+    let right = [state(ui), Vec::new(), rate(p, area.width), Vec::new()];
     for (i, (left, right)) in rows.into_iter().zip(right).enumerate() {
         let y = u16::try_from(i).unwrap_or(0);
         if y >= area.height {
@@ -93,6 +93,9 @@ fn state(ui: &Ui) -> Parts {
         (None, None) if p.info.is_none() => ("STARTING", Tone::Warn),
         (None, None) => ("LIVE", Tone::Good),
     };
+    if p.recording.is_some() {
+        parts.push(("● REC  ".into(), Tone::Bad));
+    }
     parts.push((word.into(), tone));
     let start = p.cursor.as_ref().map_or(p.start_ns(), |c| c.span.0);
     parts.push((format!(" {}", clock(p.now_ns.saturating_sub(start))), Tone::Plain));
@@ -113,21 +116,18 @@ fn now(p: &Picture) -> Parts {
     let n = p.lent.windows;
     label(&mut parts, "open", n.to_string(), if n > 0 { Tone::Live } else { Tone::Plain });
     if p.lent.changed > 0 {
-        parts.push((format!(" ({} CHANGED)", p.lent.changed), Tone::Bad));
+        let more = if p.unseen { "+" } else { "" };
+        parts.push((format!(" ({}{more} CHANGED)", p.lent.changed), Tone::Bad));
     }
-    label(
-        &mut parts,
-        "lent now",
-        format!("{} in {} pages", text::bytes(p.lent.bytes), p.lent.pages),
-        Tone::Plain,
-    );
+    if p.all.stats.held > 0 {
+        label(&mut parts, "held", p.all.stats.held.to_string(), Tone::Warn);
+    }
+    let most = if p.lent_at_most { "≤" } else { "" };
+    let lent = format!("{most}{} in {} pages", text::bytes(p.lent.bytes), p.lent.pages);
+    label(&mut parts, "lent now", lent, Tone::Plain);
     match p.lent.oldest_ns.map(|at| p.now_ns.saturating_sub(at)) {
         Some(age) => {
-            let tone = match age {
-                30_000_000_000.. => Tone::Bad,
-                1_000_000_000.. => Tone::Warn,
-                _ => Tone::Plain,
-            };
+            let tone = if age_tone(age) == Tone::Live { Tone::Plain } else { age_tone(age) };
             label(&mut parts, "oldest", text::ns(age), tone);
         }
         None => label(&mut parts, "oldest", "-".into(), Tone::Dim),
@@ -193,15 +193,6 @@ fn truth(p: &Picture) -> Parts {
         label(&mut parts, "probes", "ok".into(), Tone::Good);
     }
     parts
-}
-
-fn recording(p: &Picture, columns: u16) -> Parts {
-    let room = usize::from(columns / 3);
-    match (&p.recording, p.said.as_ref().or(p.ended.as_ref())) {
-        (Some(what), _) => vec![("● REC ".into(), Tone::Bad), (fit(what, room), Tone::Plain)],
-        (None, Some(why)) => vec![(fit(why, room), Tone::Warn)],
-        _ => Vec::new(),
-    }
 }
 
 /// Names of the views, and where each stands: first and last column.

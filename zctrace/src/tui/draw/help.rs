@@ -18,9 +18,10 @@ const WORDS: &[(&str, &str)] = &[
     ("release", "the kernel will not read the pages again, retransmission included"),
     ("gap", "release - submit"),
     ("exposure", "release - the moment the application was told that it is done"),
-    ("MUTATED", "the bytes could have changed while they were lent, and who did it is known"),
+    ("MUTATED", "bytes changed before the last of them was released: the peer may have got other bytes"),
     ("unknown", "a change could have gone unseen; the details say why"),
-    ("CHANGED", "still lent, and somebody has changed the bytes already"),
+    ("CHANGED", "still lent, and somebody has changed bytes of it already (filter: changed:yes)"),
+    ("closing", "it seems to be over; what can be said of it is known a moment later"),
 ];
 
 /// All lines.

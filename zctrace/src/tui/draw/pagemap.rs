@@ -6,6 +6,7 @@ use super::detail::Subject;
 use super::pen::Pen;
 use crate::board::picture::pages;
 use crate::columns::Tone;
+use crate::model::{Outcome, Verdict};
 use crate::text;
 
 const PAGE: u64 = 4096;
@@ -15,8 +16,11 @@ const LINES: usize = 4;
 /// What is known of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Not lent any more, and no change to it is on record.
     Free,
     Lent,
+    /// Its release was not seen.
+    Unsure,
     Changed,
     LentAndChanged,
 }
@@ -26,9 +30,22 @@ impl State {
         match self {
             Self::Free => ("░", Tone::Dim),
             Self::Lent => ("█", Tone::Live),
+            Self::Unsure => ("▒", Tone::Warn),
             Self::Changed => ("◆", Tone::Bad),
             Self::LentAndChanged => ("▓", Tone::Bad),
         }
+    }
+}
+
+/// What can be said of pages that are not lent and have no change on record.
+fn rest(s: Subject<'_>) -> &'static str {
+    let t = s.t();
+    let all_known = s.changes().len() >= t.mutations.len();
+    match t.verdict {
+        _ if s.item.is_open() => "free again",
+        Verdict::Clean if s.item.stage.is_none() => "unchanged",
+        Verdict::Mutated if all_known && s.item.stage.is_none() => "unchanged",
+        _ => "no change on record",
     }
 }
 
@@ -54,6 +71,11 @@ pub fn draw(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) 
         (false, _) if t.release_ns.is_none() => all.clone(),
         (false, _) => Vec::new(),
     };
+    let held = if s.item.is_open() || t.outcome == Outcome::Held && s.item.stage.is_none() {
+        State::Lent
+    } else {
+        State::Unsure
+    };
     let changed: Vec<(u64, u64)> =
         s.changes().iter().map(|m| (m.offset, m.len.unwrap_or(u64::MAX))).collect();
     let room = (w.saturating_sub(2).max(8) * LINES) as u64;
@@ -66,12 +88,12 @@ pub fn draw(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) 
         match (any(&lent, from, to), any(&changed, from, to)) {
             (true, true) => State::LentAndChanged,
             (false, true) => State::Changed,
-            (true, false) => State::Lent,
+            (true, false) => held,
             (false, false) => State::Free,
         }
     };
     let cells: Vec<State> = (0..count.div_ceil(per_cell)).map(state).collect();
-    let still: u64 = lent.iter().map(|(_, len)| *len).sum();
+    let still = lent.iter().fold(0u64, |sum, (_, len)| sum.saturating_add(*len));
     let scale = if per_cell == 1 { String::new() } else { format!(", {per_cell} a sign") };
     let mut legend =
         vec![pen.span(format!("{count} page{}{scale} ", if count == 1 { "" } else { "s" }), Tone::Dim)];
@@ -82,7 +104,8 @@ pub fn draw(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) 
         (State::Lent, "lent"),
         (State::LentAndChanged, "lent and changed"),
         (State::Changed, "changed"),
-        (State::Free, if t.release_ns.is_some() { "unchanged" } else { "free again" }),
+        (State::Unsure, "may be lent"),
+        (State::Free, rest(s)),
     ] {
         if cells.contains(&state) {
             let (sign, tone) = state.sign();

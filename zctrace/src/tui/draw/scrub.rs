@@ -69,6 +69,6 @@ pub fn place(since: u64, whole: u64, track: u16) -> u16 {
     if whole == 0 {
         return 0;
     }
-    let x = u128::from(since.min(whole)) * u128::from(track.saturating_sub(1)) / u128::from(whole);
-    u16::try_from(x).unwrap_or(0)
+    let x = u128::from(since.min(whole)) * u128::from(track) / u128::from(whole);
+    u16::try_from(x).unwrap_or(0).min(track.saturating_sub(1))
 }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use super::pen::{Pen, bar, cut, padded};
+use super::pen::{self, Pen, bar, cut, padded};
 use crate::columns::Tone;
 use crate::tui::listing::{Head, Table, with_table};
 use crate::tui::ui::Ui;
@@ -83,7 +83,9 @@ fn titles(ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer, heads: &[Head], place
         if tab.column == place.column {
             style = style.add_modifier(Modifier::UNDERLINED).remove_modifier(Modifier::DIM);
         }
-        let text = padded(&text, usize::from(place.width), head.right);
+        let width = usize::from(place.width);
+        let text =
+            if pen::width(&text) > width { cut(&text, width) } else { padded(&text, width, head.right) };
         buf.set_stringn(area.x + place.x, area.y, text, usize::from(place.width), style);
     }
 }
@@ -143,6 +145,9 @@ fn empty(ui: &Ui, table: &dyn Table) -> String {
     }
     match ui.view {
         crate::tui::ui::View::Mutations => "no change to lent bytes has been seen".into(),
+        _ if ui.picture.info.as_ref().is_some_and(|i| !i.filters.is_empty() && ui.picture.cursor.is_none()) => {
+            "nothing that passes the options has been seen yet: no sendfile(), splice(), vmsplice(), MSG_ZEROCOPY, io_uring".into()
+        }
         _ if ui.picture.cursor.is_some() => "nothing has happened yet: Space plays, } goes to the end".into(),
         _ => "nothing that lends pages has been seen yet: sendfile(), splice(), vmsplice(), MSG_ZEROCOPY, io_uring".into(),
     }

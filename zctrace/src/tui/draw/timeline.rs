@@ -8,8 +8,8 @@ use crate::columns::Tone;
 use crate::model::Outcome;
 use crate::text;
 
-/// Lines at most: of the changes and retransmissions the first ones.
-const MOST: usize = 24;
+/// Changes and retransmissions that are shown.
+const MOST: usize = 20;
 /// Columns of the time at the left, and of the name at the right.
 const TIME: usize = 9;
 const NAME: usize = 11;
@@ -37,7 +37,9 @@ fn moments(s: Subject<'_>) -> Vec<Moment> {
     let told = if t.api.notifies() { "" } else { ", believed done" };
     add(t.return_ns, "return", format!("{moved}{told}"), Tone::Plain);
     add(t.first_xmit_ns, "first xmit", "handed to a device".into(), Tone::Plain);
-    add(t.ack_ns, "ack", "the peer has the last byte".into(), Tone::Plain);
+    let acked =
+        if s.item.is_open() { "acknowledged, as far as it was sent" } else { "the peer has the last byte" };
+    add(t.ack_ns, "ack", acked.into(), Tone::Plain);
     let notify = match t.notify_copied {
         Some(true) => "told that it is done; copied",
         _ => "told that its memory is free",
@@ -70,7 +72,18 @@ fn moments(s: Subject<'_>) -> Vec<Moment> {
         });
     }
     all.sort_by_key(|m| m.at.max(t.submit_ns));
-    all.truncate(MOST);
+    // Of changes and retransmissions the first ones.
+    let mut room = MOST;
+    let many = all.len();
+    all.retain(|m| {
+        let one_of_many = matches!(m.tone, Tone::Bad | Tone::Warn);
+        room = room.saturating_sub(usize::from(one_of_many));
+        !one_of_many || room > 0
+    });
+    if let Some(left_out) = Some(many - all.len()).filter(|n| *n > 0) {
+        let means = format!("changes and retransmissions, {left_out} more");
+        all.push(Moment { at: s.until(), until: None, name: "…".into(), means, tone: Tone::Dim });
+    }
     match (t.release_ns, s.item.is_open()) {
         (Some(at), _) => {
             let by = t.released_by.map_or("", text::released_by);
