@@ -53,9 +53,11 @@ const LIVE: &[Shot] = &[
     shot("help", &["Escape", "Escape", "?"], "Help"),
 ];
 
-const NARROW: &[Shot] = &[Shot { name: "narrow", size: (80, 24), keys: &["Enter"], shows: "Still lent" }];
+const NARROW: &[Shot] =
+    &[Shot { name: "narrow", size: (80, 24), keys: &["{", "n", "Enter"], shows: "MUTATED" }];
 
-const REPLAY: &[Shot] = &[shot("replay", &["n"], "REPLAY"), shot("mutated", &["}", "m", "Enter"], "MUTATED")];
+const REPLAY: &[Shot] =
+    &[shot("replay", &["{", "n"], "mutated 1"), shot("mutated", &["Enter"], "since submit")];
 
 /// nginx with one worker.
 struct Server {
@@ -307,11 +309,11 @@ fn take_all(tool: &Path, dir: &Path) -> anyhow::Result<()> {
     let watch = format!("{tool} --pid {} --theme dark", server.worker);
     let warm = Duration::from_secs(25);
     Tmux::series("wide", LIVE, &watch, warm, &to)?;
-    Tmux::series("narrow", NARROW, &watch, warm, &to)?;
     let record =
         ["record", "--pid", &server.worker.to_string(), "--duration", "20s", "-o"].map(str::to_owned);
     sh::run(Command::new(tool.to_string()).args(record).arg(&recording))?;
     ends.store(true, Ordering::Relaxed);
     let replay = format!("{tool} replay {} --theme dark", recording.display());
+    Tmux::series("narrow", NARROW, &replay, Duration::from_secs(2), &to)?;
     Tmux::series("replay", REPLAY, &replay, Duration::from_secs(2), &to)
 }

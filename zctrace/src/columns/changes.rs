@@ -114,7 +114,7 @@ pub static CHANGES: &[Cells] = &[
         flex: 0,
         right: true,
         rank: 4,
-        cell: |m, p| at_least(m, p, Cell { tone: Tone::Warn, ..Cell::ns(margin(m, p)) }),
+        cell: |m, p| so_far(m, p, Cell { tone: Tone::Warn, ..Cell::ns(margin(m, p)) }),
         key: |m, p| margin(m, p).into(),
         behind: |m, _| hits(m),
     },
@@ -175,7 +175,7 @@ fn of_hits<'a>(m: &'a Mutation, p: &'a Picture) -> impl Iterator<Item = &'a Item
 
 /// Some of the transfers it hit are not kept: what is said of all of them may be more.
 fn is_partial(m: &Mutation, p: &Picture) -> bool {
-    is_new(m) || m.hits.len() > HITS || m.hits.iter().any(|h| p.item(h.transfer).is_none())
+    m.hits.len() > HITS || m.hits.iter().any(|h| p.item(h.transfer).is_none())
 }
 
 fn at_least(m: &Mutation, p: &Picture, cell: Cell) -> Cell {
@@ -185,6 +185,11 @@ fn at_least(m: &Mutation, p: &Picture, cell: Cell) -> Cell {
         }
         _ => cell,
     }
+}
+
+/// Of windows that are open the end is not known.
+fn so_far(m: &Mutation, p: &Picture, cell: Cell) -> Cell {
+    if is_new(m) { Cell { text: format!("≥{}", cell.text).into(), ..cell } } else { at_least(m, p, cell) }
 }
 
 fn after_submit(m: &Mutation, p: &Picture) -> Option<u64> {
