@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::capture::{CHECKPOINT_EVERY, Cause, DRAIN, Limits, capture, live_failure, runtime};
 use super::filters::Resolved;
@@ -39,6 +39,9 @@ fn source(pids: &[u32]) -> String {
     names.join(" ")
 }
 
+/// Of so much time, one part goes into pictures at most.
+const REST: u32 = 20;
+
 /// What the viewer has asked for.
 struct Watch<'a> {
     maker: &'a Maker,
@@ -52,6 +55,8 @@ struct Watch<'a> {
     quit: bool,
     /// Nothing is traced any more.
     over: bool,
+    /// Not before: what is traced comes first.
+    next: Instant,
 }
 
 impl Watch<'_> {
@@ -110,15 +115,18 @@ fn trace(resolved: Resolved, limits: Limits, maker: &Maker) -> anyhow::Result<()
         wanted: false,
         quit: false,
         over: false,
+        next: Instant::now(),
     };
     let mut live = Live::start(&resolved.options, resolved.asked, &mut |b: &[u8]| pipeline.frame(b))
         .map_err(live_failure)?;
     let mut enough = |pipeline: &mut Pipeline| {
         watch.hear();
         watch.wanted |= maker.is_wanted();
-        if watch.wanted {
+        if watch.wanted && Instant::now() >= watch.next {
+            let began = Instant::now();
             let picture = pipeline.picture(monotonic_ns(), watch.focus);
             watch.show(picture, None);
+            watch.next = began + began.elapsed() * REST;
         }
         watch.quit
     };

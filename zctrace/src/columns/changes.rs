@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::transfers::{is_new, source};
-use super::{Behind, Cell, Column, SortKey, Tone};
+use super::{Behind, Cell, Column, SortKey, Tone, number};
 use crate::board::{Item, Picture};
 use crate::model::{Mutation, Phase, Source};
 use crate::text;
@@ -25,17 +25,15 @@ pub static CHANGES: &[Cells] = &[
         key: |m, _| if is_new(m) { u64::MAX.into() } else { m.id.0.into() },
         behind: |m, _| hits(m),
     },
-    Cells {
-        title: "WHEN",
-        help: "when it began, since the trace began",
-        width: 8,
-        flex: 0,
-        right: true,
-        rank: 2,
-        cell: |m, p| Cell::plain(text::ns(m.at_ns.saturating_sub(p.start_ns()))),
-        key: |m, _| m.at_ns.into(),
-        behind: |m, _| hits(m),
-    },
+    number(
+        "WHEN",
+        "when it began, since the trace began",
+        8,
+        2,
+        |m, p| Cell::plain(text::ns(m.at_ns.saturating_sub(p.start_ns()))),
+        |m, _| m.at_ns.into(),
+        |m, _| hits(m),
+    ),
     Cells {
         title: "WHO",
         help: "which process changed the bytes",
@@ -83,41 +81,35 @@ pub static CHANGES: &[Cells] = &[
         key: |m, _| m.offset.into(),
         behind: |_, _| None,
     },
-    Cells {
-        title: "HIT",
-        help: "how many windows it fell into",
-        width: 4,
-        flex: 0,
-        right: true,
-        rank: 2,
-        cell: |m, _| {
+    number(
+        "HIT",
+        "how many windows it fell into",
+        4,
+        2,
+        |m, _| {
             if is_new(m) { Cell::new("…", Tone::Live) } else { Cell::count(m.hits.len() as u64, Tone::Bad) }
         },
-        key: |m, _| (m.hits.len() as u64).into(),
-        behind: |m, _| hits(m),
-    },
-    Cells {
-        title: "AFTER SUBMIT",
-        help: "how long after the first transfer it hit was submitted",
-        width: 12,
-        flex: 0,
-        right: true,
-        rank: 7,
-        cell: |m, p| at_least(m, p, Cell::ns(after_submit(m, p))),
-        key: |m, p| after_submit(m, p).into(),
-        behind: |m, _| hits(m),
-    },
-    Cells {
-        title: "EARLY BY",
-        help: "how long it should have waited for the windows it hit to be closed; of open ones, so far; ≥: not all of them are kept",
-        width: 9,
-        flex: 0,
-        right: true,
-        rank: 4,
-        cell: |m, p| so_far(m, p, Cell { tone: Tone::Warn, ..Cell::ns(margin(m, p)) }),
-        key: |m, p| margin(m, p).into(),
-        behind: |m, _| hits(m),
-    },
+        |m, _| (m.hits.len() as u64).into(),
+        |m, _| hits(m),
+    ),
+    number(
+        "AFTER SUBMIT",
+        "how long after the first transfer it hit was submitted",
+        12,
+        7,
+        |m, p| at_least(m, p, Cell::ns(after_submit(m, p))),
+        |m, p| after_submit(m, p).into(),
+        |m, _| hits(m),
+    ),
+    number(
+        "EARLY BY",
+        "how long it should have waited for the windows it hit to be closed; of open ones, so far; ≥: not all of them are kept",
+        9,
+        4,
+        |m, p| so_far(m, p, Cell { tone: Tone::Warn, ..Cell::ns(margin(m, p)) }),
+        |m, p| margin(m, p).into(),
+        |m, _| hits(m),
+    ),
     Cells {
         title: "PHASE",
         help: "how far the transfers were when it began: before_xmit, in_flight, after_ack; the worst of them",
@@ -129,17 +121,15 @@ pub static CHANGES: &[Cells] = &[
         key: |m, _| phase(m).map_or("", text::phase).into(),
         behind: |m, _| hits(m),
     },
-    Cells {
-        title: "TOOK",
-        help: "from its begin to its end",
-        width: 8,
-        flex: 0,
-        right: true,
-        rank: 9,
-        cell: |m, _| Cell::ns(m.end_ns.map(|end| end.saturating_sub(m.at_ns))),
-        key: |m, _| m.end_ns.map(|end| end.saturating_sub(m.at_ns)).into(),
-        behind: |_, _| None,
-    },
+    number(
+        "TOOK",
+        "from its begin to its end",
+        8,
+        9,
+        |m, _| Cell::ns(m.end_ns.map(|end| end.saturating_sub(m.at_ns))),
+        |m, _| m.end_ns.map(|end| end.saturating_sub(m.at_ns)).into(),
+        |_, _| None,
+    ),
     Cells {
         title: "SEEN BY",
         help: "what showed it: a system call, a tracepoint, or the content itself",

@@ -1,7 +1,7 @@
 //! Columns of groups: files, peers, sockets, processes.
 
 use super::transfers::{age_tone, source};
-use super::{Behind, Cell, Column, SortKey, Tone, quoted};
+use super::{Behind, Cell, Column, SortKey, Tone, number, quoted};
 use crate::board::group::{Few, Key, Label, Peer};
 use crate::board::{Picture, Row};
 use crate::distribution::Distribution;
@@ -22,194 +22,162 @@ const NAME: Cells = Cells {
     key: |r, _| SortKey::Text(name(&r.group.label)),
     behind: |r, _| all(r),
 };
-const OPEN: Cells = Cells {
-    title: "OPEN",
-    help: "windows that are open now",
-    width: 6,
-    flex: 0,
-    right: true,
-    rank: 1,
-    cell: |r, _| Cell::count(r.lent.windows, Tone::Live),
-    key: |r, _| r.lent.windows.into(),
-    behind: |r, _| with(r, "state:open"),
-};
-const LENT: Cells = Cells {
-    title: "LENT NOW",
-    help: "bytes of the open windows",
-    width: 8,
-    flex: 0,
-    right: true,
-    rank: 3,
-    cell: |r, _| Cell { tone: Tone::Live, ..Cell::bytes(r.lent.bytes) },
-    key: |r, _| r.lent.bytes.into(),
-    behind: |r, _| with(r, "state:open"),
-};
-const OLDEST: Cells = Cells {
-    title: "OLDEST",
-    help: "age of the oldest open window",
-    width: 8,
-    flex: 0,
-    right: true,
-    rank: 4,
-    cell: |r, p| {
+const OPEN: Cells = number(
+    "OPEN",
+    "windows that are open now",
+    6,
+    1,
+    |r, _| Cell::count(r.lent.windows, Tone::Live),
+    |r, _| r.lent.windows.into(),
+    |r, _| with(r, "state:open"),
+);
+const LENT: Cells = number(
+    "LENT NOW",
+    "bytes of the open windows",
+    8,
+    3,
+    |r, _| Cell { tone: Tone::Live, ..Cell::bytes(r.lent.bytes) },
+    |r, _| r.lent.bytes.into(),
+    |r, _| with(r, "state:open"),
+);
+const OLDEST: Cells = number(
+    "OLDEST",
+    "age of the oldest open window",
+    8,
+    4,
+    |r, p| {
         let age = oldest(r, p);
         Cell { tone: age.map_or(Tone::Dim, age_tone), ..Cell::ns(age) }
     },
-    key: |r, p| oldest(r, p).into(),
-    behind: |r, _| with(r, "state:open"),
-};
-const TRANSFERS: Cells = Cells {
-    title: "TRANSFERS",
-    help: "transfers whose fate is known",
-    width: 9,
-    flex: 0,
-    right: true,
-    rank: 2,
-    cell: |r, _| Cell::count(r.group.stats.transfers, Tone::Plain),
-    key: |r, _| r.group.stats.transfers.into(),
-    behind: |r, _| all(r),
-};
-const BYTES: Cells = Cells {
-    title: "BYTES",
-    help: "that they moved",
-    width: 8,
-    flex: 0,
-    right: true,
-    rank: 6,
-    cell: |r, _| Cell::bytes(r.group.stats.bytes),
-    key: |r, _| r.group.stats.bytes.into(),
-    behind: |r, _| all(r),
-};
-const GAP: Cells = Cells {
-    title: "GAP p50",
-    help: "half of the gaps are no longer; to one digit",
-    width: 9,
-    flex: 0,
-    right: true,
-    rank: 9,
-    cell: |r, _| quantile(&r.group.stats.gap, 0.5),
-    key: |r, _| r.group.stats.gap.quantile(0.5).into(),
-    behind: |r, _| all(r),
-};
-const GAP99: Cells = Cells {
-    title: "p99",
-    help: "99 of 100 gaps are no longer; to one digit",
-    width: 9,
-    flex: 0,
-    right: true,
-    rank: 5,
-    cell: |r, _| quantile(&r.group.stats.gap, 0.99),
-    key: |r, _| r.group.stats.gap.quantile(0.99).into(),
-    behind: |r, _| all(r),
-};
-const GAP_MAX: Cells = Cells {
-    title: "max",
-    help: "the longest gap",
-    width: 8,
-    flex: 0,
-    right: true,
-    rank: 10,
-    cell: |r, _| Cell::ns(r.group.stats.gap.max()),
-    key: |r, _| r.group.stats.gap.max().into(),
-    behind: |r, _| all(r),
-};
-const EXPOSED: Cells = Cells {
-    title: "EXPOSED p99",
-    help: "99 of 100 were lent no longer than this after the application was told that they are done",
-    width: 11,
-    flex: 0,
-    right: true,
-    rank: 11,
-    cell: |r, _| quantile(&r.group.stats.exposure, 0.99),
-    key: |r, _| r.group.stats.exposure.quantile(0.99).into(),
-    behind: |r, _| all(r),
-};
-const MUTATED: Cells = Cells {
-    title: "MUTATED",
-    help: "transfers whose bytes could have changed while they were lent",
-    width: 7,
-    flex: 0,
-    right: true,
-    rank: 1,
-    cell: |r, _| Cell::count(r.group.stats.mutated, Tone::Bad),
-    key: |r, _| r.group.stats.mutated.into(),
-    behind: |r, _| with(r, "verdict:mutated"),
-};
-const CHANGED: Cells = Cells {
-    title: "CHANGED",
-    help: "open windows whose bytes were changed so far",
-    width: 7,
-    flex: 0,
-    right: true,
-    rank: 8,
-    cell: |r, _| Cell::count(r.lent.changed, Tone::Bad),
-    key: |r, _| r.lent.changed.into(),
-    behind: |r, _| with(r, "state:open changed:yes"),
-};
-const UNKNOWN: Cells = Cells {
-    title: "UNKNOWN",
-    help: "transfers of which it is not known whether their bytes changed",
-    width: 7,
-    flex: 0,
-    right: true,
-    rank: 4,
-    cell: |r, _| Cell::count(r.group.stats.unknown, Tone::Warn),
-    key: |r, _| r.group.stats.unknown.into(),
-    behind: |r, _| with(r, "verdict:unknown"),
-};
-const COPIED: Cells = Cells {
-    title: "COPIED",
-    help: "transfers that were no zero-copy: the kernel copied",
-    width: 7,
-    flex: 0,
-    right: true,
-    rank: 12,
-    cell: |r, _| Cell::count(r.group.stats.copied, Tone::Warn),
-    key: |r, _| r.group.stats.copied.into(),
-    behind: |r, _| with(r, "zerocopy:no"),
-};
-const RESENT: Cells = Cells {
-    title: "RESENT",
-    help: "retransmissions of their bytes",
-    width: 7,
-    flex: 0,
-    right: true,
-    rank: 8,
-    cell: |r, _| Cell::count(r.group.stats.retransmits, Tone::Warn),
-    key: |r, _| r.group.stats.retransmits.into(),
-    behind: |r, _| with(r, "retransmits>0"),
-};
-const WRITES: Cells = Cells {
-    title: "CHANGES",
-    help: "changes to lent bytes: of this file, or by this process",
-    width: 7,
-    flex: 0,
-    right: true,
-    rank: 2,
-    cell: |r, _| Cell::count(r.group.stats.changes, Tone::Bad),
-    key: |r, _| r.group.stats.changes.into(),
-    behind: |r, _| match &r.group.key {
+    |r, p| oldest(r, p).into(),
+    |r, _| with(r, "state:open"),
+);
+const TRANSFERS: Cells = number(
+    "TRANSFERS",
+    "transfers whose fate is known",
+    9,
+    2,
+    |r, _| Cell::count(r.group.stats.transfers, Tone::Plain),
+    |r, _| r.group.stats.transfers.into(),
+    |r, _| all(r),
+);
+const BYTES: Cells = number(
+    "BYTES",
+    "that they moved",
+    8,
+    6,
+    |r, _| Cell::bytes(r.group.stats.bytes),
+    |r, _| r.group.stats.bytes.into(),
+    |r, _| all(r),
+);
+const GAP: Cells = number(
+    "GAP p50",
+    "half of the gaps are no longer; to one digit",
+    9,
+    9,
+    |r, _| quantile(&r.group.stats.gap, 0.5),
+    |r, _| r.group.stats.gap.quantile(0.5).into(),
+    |r, _| all(r),
+);
+const GAP99: Cells = number(
+    "p99",
+    "99 of 100 gaps are no longer; to one digit",
+    9,
+    5,
+    |r, _| quantile(&r.group.stats.gap, 0.99),
+    |r, _| r.group.stats.gap.quantile(0.99).into(),
+    |r, _| all(r),
+);
+const GAP_MAX: Cells = number(
+    "max",
+    "the longest gap",
+    8,
+    10,
+    |r, _| Cell::ns(r.group.stats.gap.max()),
+    |r, _| r.group.stats.gap.max().into(),
+    |r, _| all(r),
+);
+const EXPOSED: Cells = number(
+    "EXPOSED p99",
+    "99 of 100 were lent no longer than this after the application was told that they are done",
+    11,
+    11,
+    |r, _| quantile(&r.group.stats.exposure, 0.99),
+    |r, _| r.group.stats.exposure.quantile(0.99).into(),
+    |r, _| all(r),
+);
+const MUTATED: Cells = number(
+    "MUTATED",
+    "transfers whose bytes could have changed while they were lent",
+    7,
+    1,
+    |r, _| Cell::count(r.group.stats.mutated, Tone::Bad),
+    |r, _| r.group.stats.mutated.into(),
+    |r, _| with(r, "verdict:mutated"),
+);
+const CHANGED: Cells = number(
+    "CHANGED",
+    "open windows whose bytes were changed so far",
+    7,
+    8,
+    |r, _| Cell::count(r.lent.changed, Tone::Bad),
+    |r, _| r.lent.changed.into(),
+    |r, _| with(r, "state:open changed:yes"),
+);
+const UNKNOWN: Cells = number(
+    "UNKNOWN",
+    "transfers of which it is not known whether their bytes changed",
+    7,
+    4,
+    |r, _| Cell::count(r.group.stats.unknown, Tone::Warn),
+    |r, _| r.group.stats.unknown.into(),
+    |r, _| with(r, "verdict:unknown"),
+);
+const COPIED: Cells = number(
+    "COPIED",
+    "transfers that were no zero-copy: the kernel copied",
+    7,
+    12,
+    |r, _| Cell::count(r.group.stats.copied, Tone::Warn),
+    |r, _| r.group.stats.copied.into(),
+    |r, _| with(r, "zerocopy:no"),
+);
+const RESENT: Cells = number(
+    "RESENT",
+    "retransmissions of their bytes",
+    7,
+    8,
+    |r, _| Cell::count(r.group.stats.retransmits, Tone::Warn),
+    |r, _| r.group.stats.retransmits.into(),
+    |r, _| with(r, "retransmits>0"),
+);
+const WRITES: Cells = number(
+    "CHANGES",
+    "changes to lent bytes: of this file, or by this process",
+    7,
+    2,
+    |r, _| Cell::count(r.group.stats.changes, Tone::Bad),
+    |r, _| r.group.stats.changes.into(),
+    |r, _| match &r.group.key {
         Key::Process(pid) => Behind::mutations(format!("pid={pid}")),
         Key::Source(crate::model::Source::File(id)) => {
             Behind::mutations(format!("ino={} dev:{}", id.ino, text::dev(id.dev)))
         }
         _ => None,
     },
-};
-const HITS: Cells = Cells {
-    title: "HIT",
-    help: "windows that its changes fell into",
-    width: 6,
-    flex: 0,
-    right: true,
-    rank: 3,
-    cell: |r, _| Cell::count(r.group.stats.hits, Tone::Bad),
-    key: |r, _| r.group.stats.hits.into(),
-    behind: |r, _| match &r.group.key {
+);
+const HITS: Cells = number(
+    "HIT",
+    "windows that its changes fell into",
+    6,
+    3,
+    |r, _| Cell::count(r.group.stats.hits, Tone::Bad),
+    |r, _| r.group.stats.hits.into(),
+    |r, _| match &r.group.key {
         Key::Process(pid) => Behind::transfers(format!("writer:{pid}")),
         _ => with(r, "changed:yes"),
     },
-};
+);
 const TO: Cells = Cells {
     title: "LENT TO",
     help: "peers that its bytes went to",
@@ -221,28 +189,24 @@ const TO: Cells = Cells {
     key: |r, _| (r.group.peers.first.len() as u64).into(),
     behind: |r, _| all(r),
 };
-const SENT_FILES: Cells = Cells {
-    title: "FILES",
-    help: "how many files its bytes were of",
-    width: 5,
-    flex: 0,
-    right: true,
-    rank: 9,
-    cell: |r, _| how_many(&r.group.files),
-    key: |r, _| (r.group.files.first.len() as u64).into(),
-    behind: |r, _| all(r),
-};
-const SOCKETS_OF: Cells = Cells {
-    title: "SOCKETS",
-    help: "how many sockets its bytes went through",
-    width: 7,
-    flex: 0,
-    right: true,
-    rank: 9,
-    cell: |r, _| how_many(&r.group.sockets),
-    key: |r, _| (r.group.sockets.first.len() as u64).into(),
-    behind: |r, _| all(r),
-};
+const SENT_FILES: Cells = number(
+    "FILES",
+    "how many files its bytes were of",
+    5,
+    9,
+    |r, _| how_many(&r.group.files),
+    |r, _| (r.group.files.first.len() as u64).into(),
+    |r, _| all(r),
+);
+const SOCKETS_OF: Cells = number(
+    "SOCKETS",
+    "how many sockets its bytes went through",
+    7,
+    9,
+    |r, _| how_many(&r.group.sockets),
+    |r, _| (r.group.sockets.first.len() as u64).into(),
+    |r, _| all(r),
+);
 
 const fn titled(title: &'static str, help: &'static str, column: Cells) -> Cells {
     Cells { title, help, ..column }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Behind, Cell, Column, SortKey, Tone};
+use super::{Behind, Cell, Column, SortKey, Tone, number};
 use crate::board::Picture;
 use crate::board::picture::ApiStats;
 use crate::distribution::Distribution;
@@ -34,7 +34,7 @@ const fn quantile(
     cell: fn(&Interface, &Picture) -> Cell,
     key: fn(&Interface, &Picture) -> SortKey,
 ) -> Cells {
-    Cells { title, help, width: 9, flex: 0, right: true, rank, cell, key, behind: |i, _| all(i) }
+    number(title, help, 9, rank, cell, key, |i, _| all(i))
 }
 
 fn at(d: &Distribution, q: f64) -> Cell {

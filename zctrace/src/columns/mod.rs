@@ -159,6 +159,19 @@ pub struct Column<R: 'static> {
     pub behind: fn(&R, &Picture) -> Option<Behind>,
 }
 
+/// A column of numbers.
+const fn number<R>(
+    title: &'static str,
+    help: &'static str,
+    width: u16,
+    rank: u8,
+    cell: fn(&R, &Picture) -> Cell,
+    key: fn(&R, &Picture) -> SortKey,
+    behind: fn(&R, &Picture) -> Option<Behind>,
+) -> Column<R> {
+    Column { title, help, width, flex: 0, right: true, rank, cell, key, behind }
+}
+
 /// Quotes a value of a filter where that is needed.
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-:@+~".contains(c);

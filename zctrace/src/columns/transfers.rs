@@ -1,6 +1,6 @@
 //! Columns of transfers.
 
-use super::{Behind, Cell, Column, SortKey, Tone};
+use super::{Behind, Cell, Column, SortKey, Tone, number};
 use crate::board::{Item, Picture};
 use crate::engine::Stage;
 use crate::engine::rules::STUCK_NS;
@@ -69,31 +69,27 @@ pub static TRANSFERS: &[Cells] = &[
         key: |i, _| SortKey::Text(text::source(&i.t).into_owned()),
         behind: |i, _| source(i.t.source()),
     },
-    Cells {
-        title: "OFFSET",
-        help: "of its first byte in the file; of memory, its address",
-        width: 11,
-        flex: 0,
-        right: true,
-        rank: 10,
-        cell: |i, _| {
+    number(
+        "OFFSET",
+        "of its first byte in the file; of memory, its address",
+        11,
+        10,
+        |i, _| {
             let off = i.t.offset;
             Cell::plain(if i.t.file.is_some() { off.to_string() } else { format!("{off:#x}") })
         },
-        key: |i, _| i.t.offset.into(),
-        behind: |_, _| None,
-    },
-    Cells {
-        title: "BYTES",
-        help: "how many it lent; asked for, while its call runs",
-        width: 8,
-        flex: 0,
-        right: true,
-        rank: 5,
-        cell: |i, _| Cell::bytes(i.t.moved().unwrap_or(i.t.requested)),
-        key: |i, _| i.t.moved().unwrap_or(i.t.requested).into(),
-        behind: |_, _| None,
-    },
+        |i, _| i.t.offset.into(),
+        |_, _| None,
+    ),
+    number(
+        "BYTES",
+        "how many it lent; asked for, while its call runs",
+        8,
+        5,
+        |i, _| Cell::bytes(i.t.moved().unwrap_or(i.t.requested)),
+        |i, _| i.t.moved().unwrap_or(i.t.requested).into(),
+        |_, _| None,
+    ),
     Cells {
         title: "PEER",
         help: "the other end of the socket",
@@ -108,32 +104,28 @@ pub static TRANSFERS: &[Cells] = &[
             None => None,
         },
     },
-    Cells {
-        title: "SUBMIT",
-        help: "when it was submitted, since the trace began",
-        width: 10,
-        flex: 0,
-        right: true,
-        rank: 9,
-        cell: |i, p| Cell::plain(text::ns(i.t.submit_ns.saturating_sub(p.start_ns()))),
-        key: |i, _| i.t.submit_ns.into(),
-        behind: |_, _| None,
-    },
-    Cells {
-        title: "GAP",
-        help: "from submit to release; of an open one, its age so far",
-        width: 8,
-        flex: 0,
-        right: true,
-        rank: 1,
-        cell: |i, p| {
+    number(
+        "SUBMIT",
+        "when it was submitted, since the trace began",
+        10,
+        9,
+        |i, p| Cell::plain(text::ns(i.t.submit_ns.saturating_sub(p.start_ns()))),
+        |i, _| i.t.submit_ns.into(),
+        |_, _| None,
+    ),
+    number(
+        "GAP",
+        "from submit to release; of an open one, its age so far",
+        8,
+        1,
+        |i, p| {
             let age = i.age_ns(p.now_ns);
             let tone = if i.is_open() { age.map_or(Tone::Live, age_tone) } else { Tone::Plain };
             Cell { tone, ..Cell::ns(age) }
         },
-        key: |i, p| i.age_ns(p.now_ns).into(),
-        behind: |i, p| i.age_ns(p.now_ns).and_then(|ns| Behind::transfers(format!("age>={}us", ns / 1_000))),
-    },
+        |i, p| i.age_ns(p.now_ns).into(),
+        |i, p| i.age_ns(p.now_ns).and_then(|ns| Behind::transfers(format!("age>={}us", ns / 1_000))),
+    ),
     Cells {
         title: "AGE",
         help: "the same as a bar, 1 µs to 100 s on a logarithmic scale",
@@ -151,17 +143,15 @@ pub static TRANSFERS: &[Cells] = &[
         key: |i, p| i.age_ns(p.now_ns).into(),
         behind: |_, _| None,
     },
-    Cells {
-        title: "EXPOSED",
-        help: "how long it was still lent after the application was told that it is done",
-        width: 8,
-        flex: 0,
-        right: true,
-        rank: 6,
-        cell: |i, p| Cell::ns(exposed(i, p)),
-        key: |i, p| exposed(i, p).into(),
-        behind: |i, p| exposed(i, p).and_then(|ns| Behind::transfers(format!("exposure>={}us", ns / 1_000))),
-    },
+    number(
+        "EXPOSED",
+        "how long it was still lent after the application was told that it is done",
+        8,
+        6,
+        |i, p| Cell::ns(exposed(i, p)),
+        |i, p| exposed(i, p).into(),
+        |i, p| exposed(i, p).and_then(|ns| Behind::transfers(format!("exposure>={}us", ns / 1_000))),
+    ),
     Cells {
         title: "ENDED/WAITS",
         help: "what ended the window; of an open one, what it waits for",
@@ -175,28 +165,24 @@ pub static TRANSFERS: &[Cells] = &[
             i.t.released_by.and_then(|by| Behind::transfers(format!("by:{}", text::released_by(by))))
         },
     },
-    Cells {
-        title: "CHANGES",
-        help: "changes to its bytes while they were lent",
-        width: 7,
-        flex: 0,
-        right: true,
-        rank: 8,
-        cell: |i, _| Cell::count(changes(i), Tone::Bad),
-        key: |i, _| changes(i).into(),
-        behind: |i, _| Behind::mutations(format!("transfer:{}", i.t.id)),
-    },
-    Cells {
-        title: "RESENT",
-        help: "retransmissions that overlapped its bytes",
-        width: 6,
-        flex: 0,
-        right: true,
-        rank: 11,
-        cell: |i, _| Cell::count(u64::from(i.t.retransmits), Tone::Warn),
-        key: |i, _| u64::from(i.t.retransmits).into(),
-        behind: |_, _| Behind::transfers("retransmits>0"),
-    },
+    number(
+        "CHANGES",
+        "changes to its bytes while they were lent",
+        7,
+        8,
+        |i, _| Cell::count(changes(i), Tone::Bad),
+        |i, _| changes(i).into(),
+        |i, _| Behind::mutations(format!("transfer:{}", i.t.id)),
+    ),
+    number(
+        "RESENT",
+        "retransmissions that overlapped its bytes",
+        6,
+        11,
+        |i, _| Cell::count(u64::from(i.t.retransmits), Tone::Warn),
+        |i, _| u64::from(i.t.retransmits).into(),
+        |_, _| Behind::transfers("retransmits>0"),
+    ),
     Cells {
         title: "COPIED",
         help: "why the kernel copied, where it did",

@@ -156,6 +156,9 @@ impl Player {
     fn go_frontier(&mut self, until: Until, budget: &mut Budget) -> Step {
         let step = self.frontier.step(until, budget, &mut self.index);
         let last = self.frontier.clock();
+        if let Some(first) = self.frontier.first() {
+            self.span.0 = self.span.0.min(first);
+        }
         // What headers claim is only believed until it is known.
         self.span.1 = if self.frontier.is_over() { last } else { self.span.1.max(last) };
         self.span.1 = self.span.1.max(self.span.0);

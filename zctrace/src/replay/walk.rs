@@ -154,6 +154,8 @@ pub(super) struct Walk {
     facts: VecDeque<Fact>,
     /// The latest time of an event so far; those of a damaged recording may go back.
     clock: u64,
+    /// The time of the first event.
+    first: Option<u64>,
     /// Where the cursor is: at `clock`, or between it and the next event.
     now: u64,
     counts: Counts,
@@ -180,6 +182,7 @@ impl Walk {
             events: VecDeque::new(),
             facts: VecDeque::new(),
             clock: 0,
+            first: None,
             now: 0,
             counts: Counts::default(),
             last: (Counts::default(), 0),
@@ -195,6 +198,11 @@ impl Walk {
     /// The moment, CLOCK_MONOTONIC nanoseconds.
     pub(super) fn now(&self) -> u64 {
         self.now
+    }
+
+    /// The time of the first event, once there was one.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.first
     }
 
     /// The time of the last event.
@@ -287,6 +295,7 @@ impl Walk {
 
     fn event(&mut self, header: &Header, event: &Event) {
         self.clock = self.clock.max(header.ts);
+        self.first.get_or_insert(header.ts);
         self.now = self.clock;
         let mut facts = Vec::new();
         self.engine.push(header, event, &mut facts);
