@@ -194,12 +194,16 @@ fn verdict(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
         let rules = cut(&t.rules.join(", "), w.saturating_sub(8));
         lines.push(pen.line([("  rules ".into(), Tone::Dim), (rules, Tone::Title)]));
     }
-    let todo = what_to_do(s);
-    if !todo.is_empty() {
-        for (i, line) in wrap(todo, w.saturating_sub(4)).into_iter().enumerate() {
-            let arrow = if i == 0 { "  → " } else { "    " };
-            lines.push(pen.line([(arrow.into(), Tone::Key), (line, Tone::Plain)]));
-        }
+    // Of what is over, the picture comes first.
+    if s.item.stage.is_some() {
+        todo(s, pen, w, lines);
+    }
+}
+
+fn todo(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
+    for (i, line) in wrap(what_to_do(s), w.saturating_sub(4)).into_iter().enumerate() {
+        let arrow = if i == 0 { "  → " } else { "    " };
+        lines.push(pen.line([(arrow.into(), Tone::Key), (line, Tone::Plain)]));
     }
 }
 
@@ -247,6 +251,9 @@ fn sentence(s: Subject<'_>) -> String {
 /// Rules and reasons, each with what to do.
 fn advice(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
     let t = s.t();
+    if s.item.stage.is_none() {
+        todo(s, pen, w, lines);
+    }
     for name in &t.rules {
         lines.push(pen.line([("rule ".into(), Tone::Dim), ((*name).into(), Tone::Title)]));
         if let Some(rule) = rules::find(name) {

@@ -44,7 +44,7 @@ fn rest(s: Subject<'_>) -> &'static str {
     match t.verdict {
         _ if s.item.is_open() => "free again",
         Verdict::Clean if s.item.stage.is_none() => "unchanged",
-        Verdict::Mutated if all_known && s.item.stage.is_none() => "unchanged",
+        Verdict::Mutated if all_known && t.reasons.is_empty() && s.item.stage.is_none() => "unchanged",
         _ => "no change on record",
     }
 }
