@@ -338,7 +338,13 @@ impl Now {
         // The oldest ones: those that would be dropped are on top.
         let mut oldest: BinaryHeap<(u64, TransferId)> = BinaryHeap::new();
         let mut shown = Vec::new();
-        for u in view.unstated().filter(|u| select.may_show(u.t)) {
+        // A path may have become known since it was submitted.
+        let may_show = |u: &Unstated<'_>| {
+            let nameless = u.t.file.as_ref().is_some_and(|f| f.path.is_none());
+            select.may_show(u.t) || (nameless && select.may_show(&view.named(*u)))
+        };
+        let unstated: Vec<Unstated<'_>> = view.unstated().filter(may_show).collect();
+        for u in unstated.iter().copied() {
             if u.stage == Stage::Closing {
                 if shown.len() < OPEN {
                     shown.push(u);
@@ -355,7 +361,7 @@ impl Now {
         }
         now.hidden += now.lent.windows - oldest.len() as u64;
         let ids: BTreeSet<TransferId> = oldest.iter().map(|(_, id)| *id).collect();
-        shown.extend(view.unstated().filter(|u| u.stage == Stage::Open && ids.contains(&u.t.id)));
+        shown.extend(unstated.into_iter().filter(|u| u.stage == Stage::Open && ids.contains(&u.t.id)));
         shown.sort_by_key(|u| (u.stage == Stage::Closing, u.t.submit_ns, u.t.id));
         let same = |m: &Mutation| (m.file.as_ref().map(|f| f.id), m.at_ns, m.offset, m.len, m.pid);
         let mut seen: BTreeSet<_> = now.changes.iter().map(|m| same(m)).collect();

@@ -41,6 +41,7 @@ pub fn run(viewer: &Viewer, setup: Setup) -> anyhow::Result<()> {
         return Ok(());
     };
     let ends = term::on_signals().context("waiting for signals")?;
+    let stops = term::on_stop().context("waiting for signals")?;
     let mut term = Term::new(setup.mouse).context("the terminal cannot be used")?;
     let size = term.screen().size().context("the terminal's size")?;
     let mut ui = Ui::new(setup, (size.width, size.height));
@@ -88,6 +89,10 @@ pub fn run(viewer: &Viewer, setup: Setup) -> anyhow::Result<()> {
             viewer.send(Command::Quit);
             return Ok(());
         }
+        if stops.swap(false, Ordering::SeqCst) {
+            term.suspend()?;
+            stale = true;
+        }
     }
 }
 
@@ -110,7 +115,7 @@ fn perform(effect: Effect, ui: &mut Ui, term: &mut Term, viewer: &Viewer) -> any
             });
         }
         Effect::Mouse(ours) => term.mouse(ours)?,
-        Effect::Redraw => term.screen().clear()?,
+        Effect::Redraw => term.anew()?,
         Effect::Suspend => term.suspend()?,
         Effect::Quit => return Ok(true),
     }

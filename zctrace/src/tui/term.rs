@@ -12,10 +12,10 @@ use ratatui::crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 
 /// How long a viewer has to end by itself after a signal; it may hang in a write to a terminal that takes none.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -89,9 +89,20 @@ impl Term {
     /// When the terminal is gone.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        signal_hook::low_level::emulate_default_handler(SIGTSTP)?;
         self.take()?;
-        self.screen.clear()
+        self.anew()
+    }
+
+    /// Forgets what is on the screen: the next drawing is a whole one. It asks the terminal nothing, which may
+    /// not answer.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn anew(&mut self) -> io::Result<()> {
+        execute!(stdout(), Clear(ClearType::All))?;
+        self.screen = Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 
     /// Puts `text` on the user's clipboard, by the terminal (OSC 52), also over ssh.
@@ -126,6 +137,16 @@ fn give_back() {
             cursor::Show
         );
     }
+}
+
+/// Set whenever somebody wants this process to stop (`SIGTSTP`).
+///
+/// # Errors
+/// When the signal cannot be waited for.
+pub fn on_stop() -> io::Result<Arc<AtomicBool>> {
+    let stops = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGTSTP, Arc::clone(&stops))?;
+    Ok(stops)
 }
 
 /// Set once somebody wants this process to end. Whoever draws looks at it; if that does not help in time, the

@@ -66,6 +66,27 @@ fn signals_give_the_terminal_back() {
 }
 
 #[test]
+fn it_stops_and_goes_on() {
+    for stop in ["\x1a", ""] {
+        let mut pty = replay((80, 24));
+        if stop.is_empty() {
+            pty.signal(Signal::TSTP);
+        } else {
+            pty.keys(stop);
+        }
+        pty.until("it stops", |_| pty.state() == 'T');
+        assert!(pty.is_restored());
+        pty.until("the bytes that give it back", |_| gives_back(&pty.raw()));
+        pty.signal(Signal::CONT);
+        pty.keys("2");
+        pty.shows("LENT NOW");
+        pty.keys("q");
+        assert_eq!(pty.ends().code(), Some(0));
+        assert!(pty.is_restored());
+    }
+}
+
+#[test]
 fn a_closed_terminal_ends_it() {
     let mut pty = replay((80, 24));
     pty.hang_up();
