@@ -391,7 +391,7 @@ fn numbers(s: Subject<'_>, pen: Pen, w: usize, lines: &mut Vec<Line<'static>>) {
     }
     say(
         "submitted",
-        format!("{} after the trace began{}", text::ns(t.submit_ns.saturating_sub(s.p.start_ns())), wall(s)),
+        format!("{} into the trace{}", text::ns(t.submit_ns.saturating_sub(s.p.start_ns())), wall(s)),
     );
 }
 
@@ -400,5 +400,8 @@ fn wall(s: Subject<'_>) -> String {
     let real = s.p.info.as_ref().map_or(0, |i| i.start_realtime_ns);
     let at = real.saturating_add(s.t().submit_ns.saturating_sub(s.p.start_ns()));
     let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_nanos(at)).filter(|_| real > 0);
-    time.map_or_else(String::new, |time| format!(", {}", humantime::format_rfc3339_micros(time)))
+    time.map_or_else(String::new, |time| {
+        let stamp = humantime::format_rfc3339_millis(time).to_string();
+        format!(", {} UTC", stamp.get(11..23).unwrap_or_default())
+    })
 }

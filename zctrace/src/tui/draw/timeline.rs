@@ -5,9 +5,11 @@ use ratatui::text::Line;
 use super::detail::Subject;
 use super::pen::{Pen, cut, padded};
 use crate::columns::Tone;
-use crate::model::Outcome;
+use crate::model::{Outcome, Resent, Transfer};
 use crate::text;
 
+/// Ranges that were sent again, told one by one.
+const RANGES: usize = 2;
 /// Changes and retransmissions that are shown.
 const MOST: usize = 20;
 /// Columns of the time at the left, and of the name at the right.
@@ -45,22 +47,7 @@ fn moments(s: Subject<'_>) -> Vec<Moment> {
         _ => "told that its memory is free",
     };
     add(t.notify_ns, "notify", notify.into(), Tone::Plain);
-    for r in &t.resent {
-        let bytes =
-            if r.len == u64::MAX { String::new() } else { text::span(t.file.as_ref(), r.off, Some(r.len)) };
-        let times = if r.times > 1 {
-            format!(", {} times until +{}", r.times, text::ns(r.at.saturating_sub(t.submit_ns)))
-        } else {
-            String::new()
-        };
-        all.push(Moment {
-            at: r.first,
-            until: Some(r.at),
-            name: "resent".into(),
-            means: format!("{bytes}{times}"),
-            tone: Tone::Warn,
-        });
-    }
+    all.extend(resent(t));
     for m in s.changes() {
         let means = format!("{} by {}", text::span(m.file.as_ref(), m.offset, m.len), text::writer(m));
         all.push(Moment {
@@ -112,6 +99,32 @@ fn moments(s: Subject<'_>) -> Vec<Moment> {
         _ => {}
     }
     all
+}
+
+/// What was sent again: a line for each range, or one for all.
+fn resent(t: &Transfer) -> Vec<Moment> {
+    let moment = |first, last, means| Moment {
+        at: first,
+        until: Some(last),
+        name: "resent".into(),
+        means,
+        tone: Tone::Warn,
+    };
+    if t.resent.len() > RANGES {
+        let first = t.resent.iter().map(|r| r.first).min().unwrap_or_default();
+        let last = t.resent.iter().map(|r| r.at).max().unwrap_or_default();
+        return vec![moment(first, last, format!("{} ranges, {} times", t.resent.len(), t.retransmits))];
+    }
+    let one = |r: &Resent| {
+        let bytes = match r.len {
+            u64::MAX => "some of it".into(),
+            len => text::span(t.file.as_ref(), r.off, Some(len)),
+        };
+        let until = text::ns(r.at.saturating_sub(t.submit_ns));
+        let times = if r.times > 1 { format!(", {} times until +{until}", r.times) } else { String::new() };
+        moment(r.first, r.at, format!("{bytes}{times}"))
+    };
+    t.resent.iter().map(one).collect()
 }
 
 /// Appends it.
