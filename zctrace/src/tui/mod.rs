@@ -28,6 +28,8 @@ use crate::columns::Tone;
 const PICTURE: Duration = Duration::from_millis(200);
 /// How long the terminal is left alone until there is something to show.
 const FIRST: Duration = Duration::from_millis(300);
+/// What is there is read at once; more than nothing, or it would not be looked for at all.
+const MOMENT: Duration = Duration::from_millis(1);
 /// How long a signal or the end of the maker may go unnoticed.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -58,12 +60,14 @@ pub fn run(viewer: &Viewer, setup: Setup) -> anyhow::Result<()> {
             ui.show(picture);
             stale = true;
         }
+        // Asked for, not told: a signal that comes between two waits is noticed too.
+        let size = term.screen().size().context("the terminal's size")?;
+        if ui.size != (size.width, size.height) {
+            ui.size = (size.width, size.height);
+            ui.refresh();
+            stale = true;
+        }
         if stale {
-            let size = term.screen().size()?;
-            if ui.size != (size.width, size.height) {
-                ui.size = (size.width, size.height);
-                ui.refresh();
-            }
             term.screen().draw(|frame| draw::draw(&ui, frame)).context("drawing")?;
             stale = false;
         }
@@ -71,10 +75,10 @@ pub fn run(viewer: &Viewer, setup: Setup) -> anyhow::Result<()> {
             viewer.want();
             asked = Instant::now();
         }
+        let patience = GLANCE.min(PICTURE.saturating_sub(asked.elapsed()));
+        let pressed = term::wait(patience).context("the terminal is gone")?;
         // Everything that is there, then one picture of it.
-        let mut patience = GLANCE.min(PICTURE.saturating_sub(asked.elapsed()));
-        while event::poll(patience).context("reading the terminal")? {
-            patience = Duration::ZERO;
+        while pressed && event::poll(MOMENT).context("reading the terminal")? {
             let event = event::read().context("reading the terminal")?;
             stale = true;
             if perform(update(&mut ui, &event), &mut ui, &mut term, viewer)? {

@@ -15,6 +15,8 @@ use ratatui::crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 
 /// How long a viewer has to end by itself after a signal; it may hang in a write to a terminal that takes none.
@@ -136,6 +138,25 @@ fn give_back() {
             LeaveAlternateScreen,
             cursor::Show
         );
+    }
+}
+
+/// Waits so long for a key; whether something came, be it a signal. Without it, crossterm would spin through
+/// the last millisecond of every wait.
+///
+/// # Errors
+/// When the terminal is gone.
+pub fn wait(most: Duration) -> io::Result<bool> {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let most = Timespec::try_from(most).unwrap_or_default();
+    match poll(&mut fds, Some(&most)) {
+        Ok(0) => Ok(false),
+        Ok(_) if fds.iter().any(|fd| fd.revents().contains(PollFlags::HUP)) => {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+        Ok(_) | Err(Errno::INTR) => Ok(true),
+        Err(e) => Err(e.into()),
     }
 }
 
