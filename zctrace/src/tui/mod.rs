@@ -29,7 +29,7 @@ const PICTURE: Duration = Duration::from_millis(200);
 /// How long the terminal is left alone until there is something to show.
 const FIRST: Duration = Duration::from_millis(300);
 /// What is there is read at once; more than nothing, or it would not be looked for at all.
-const MOMENT: Duration = Duration::from_millis(1);
+const MOMENT: Duration = Duration::from_micros(50);
 /// How long a signal or the end of the maker may go unnoticed.
 const GLANCE: Duration = Duration::from_millis(50);
 
