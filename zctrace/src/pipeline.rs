@@ -72,37 +72,49 @@ pub struct Pipeline {
     engine: Engine,
     select: Select,
     outputs: Vec<Output>,
-    board: Option<Box<Board>>,
-    summary: Summary,
+    keeps: Keeps,
     facts: Vec<Fact>,
+}
+
+/// What is kept of facts.
+enum Keeps {
+    /// Totals, for whoever asks at the end.
+    Summary(Box<Summary>),
+    /// What a picture shows.
+    Board(Box<Board>),
 }
 
 impl Pipeline {
     /// `tap`: frames are recorded there before anything else happens to them.
     #[must_use]
     pub fn new(tap: Option<Writer<File>>, outputs: Vec<Output>) -> Self {
+        Self::keeping(Keeps::Summary(Box::default()), tap, outputs)
+    }
+
+    /// For whoever looks at [`Self::picture`] while it goes on. There are no totals at its end.
+    #[must_use]
+    pub fn watched() -> Self {
+        Self::keeping(Keeps::Board(Box::default()), None, Vec::new())
+    }
+
+    fn keeping(keeps: Keeps, tap: Option<Writer<File>>, outputs: Vec<Output>) -> Self {
         Self {
             tap,
             order: Order::default(),
             engine: Engine::new(),
             select: Select::default(),
             outputs,
-            board: None,
-            summary: Summary::default(),
+            keeps,
             facts: Vec::new(),
         }
     }
 
-    /// Keeps what [`Self::picture`] shows, from now on.
-    #[must_use]
-    pub fn with_board(mut self) -> Self {
-        self.board = Some(Box::default());
-        self
-    }
-
-    /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` without a board.
+    /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` unless it is watched.
     pub fn picture(&mut self, now_ns: u64, focus: Option<TransferId>) -> Option<Picture> {
-        self.board.as_mut().map(|board| board.picture(&self.engine, &self.select, now_ns, focus))
+        match &mut self.keeps {
+            Keeps::Board(board) => Some(board.picture(&self.engine, &self.select, now_ns, focus)),
+            Keeps::Summary(_) => None,
+        }
     }
 
     /// Takes one frame.
@@ -127,12 +139,12 @@ impl Pipeline {
                 self.select = Select::new(&info.shown);
             }
             if self.select.shows(&fact) {
-                self.summary.add(&fact);
                 for output in &mut self.outputs {
                     output.fact(&fact)?;
                 }
-                if let Some(board) = &mut self.board {
-                    board.fact(fact, self.engine.now());
+                match &mut self.keeps {
+                    Keeps::Summary(summary) => summary.add(&fact),
+                    Keeps::Board(board) => board.fact(fact, self.engine.now()),
                 }
             }
         }
@@ -168,13 +180,17 @@ impl Pipeline {
         self.order.finish(&mut |h, e| engine.push(h, e, facts));
         engine.finish(facts);
         self.hand_on()?;
+        let summary = match &mut self.keeps {
+            Keeps::Summary(summary) => std::mem::take(&mut **summary),
+            Keeps::Board(_) => Summary::default(),
+        };
         for output in &mut self.outputs {
             if let Output::Json(json) = output {
-                json.finish(&self.summary)?;
+                json.finish(&summary)?;
             }
         }
         self.flush()?;
-        Ok(std::mem::take(&mut self.summary))
+        Ok(summary)
     }
 }
 

@@ -261,6 +261,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Sources, Self::Peers, Self::Sockets, Self::Processes];
+
+    /// Whether such groups are told apart by that.
+    #[must_use]
+    pub fn has(self, key: &Key) -> bool {
+        match key {
+            Key::Source(_) => self == Self::Sources,
+            Key::Peer(_) => self == Self::Peers,
+            Key::Socket(_) => self == Self::Sockets,
+            Key::Process(_) => self == Self::Processes,
+        }
+    }
+
     /// Where a transfer belongs; `None`: it has no socket.
     #[must_use]
     pub fn key(self, t: &Transfer) -> Option<Key> {
@@ -301,6 +315,18 @@ impl Groups {
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         Self { kind, all: BTreeMap::new(), forgotten: 0 }
+    }
+
+    /// What kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether there is a group of that key.
+    #[must_use]
+    pub fn knows(&self, key: &Key) -> bool {
+        self.all.contains_key(key)
     }
 
     /// By key.

@@ -74,7 +74,7 @@ impl Default for Board {
             mutated: Kept::new(NOT_CLEAN, |t| t.mutations.len()),
             unknown: Kept::new(NOT_CLEAN, |t| t.mutations.len()),
             longest: BTreeMap::new(),
-            groups: [Kind::Sources, Kind::Peers, Kind::Sockets, Kind::Processes].map(Groups::new),
+            groups: Kind::ALL.map(Groups::new),
             mutations: Kept::new(MUTATIONS, |m| m.hits.len()),
             mutations_seen: 0,
             rules: BTreeMap::new(),
@@ -238,7 +238,7 @@ impl Board {
         let view = engine.view();
         let lent = focus.map(|id| Focus { id, lent: view.lent(id) });
         let now = Now::of(view, select);
-        let [files, peers, sockets, processes] = [0, 1, 2, 3].map(|i| self.rows(i, &now));
+        let [files, peers, sockets, processes] = self.groups.each_ref().map(|groups| rows(groups, &now));
         let mut mutations = now.changes;
         mutations.extend(self.mutations.list.iter().cloned());
         let lists = [&self.newest, &self.mutated, &self.unknown];
@@ -259,7 +259,7 @@ impl Board {
             peers,
             sockets,
             processes,
-            forgotten: [0, 1, 2, 3].map(|i: usize| self.groups.get(i).map_or(0, |g| g.forgotten)),
+            forgotten: self.groups.each_ref().map(|g| g.forgotten),
             mutations,
             mutations_gone: self.mutations_seen - self.mutations.list.len() as u64,
             mutations_seen: self.mutations_seen,
@@ -274,40 +274,19 @@ impl Board {
             ..Picture::empty()
         }
     }
-
-    fn rows(&self, i: usize, now: &Now) -> Vec<Row> {
-        let Some(groups) = self.groups.get(i) else {
-            return Vec::new();
-        };
-        let lent = |key: &Key| now.groups.get(key).map(|(lent, _)| *lent).unwrap_or_default();
-        let mut known = BTreeSet::new();
-        let mut rows: Vec<Row> = groups
-            .iter()
-            .map(|group| {
-                known.insert(&group.key);
-                Row { group: Arc::clone(group), lent: lent(&group.key) }
-            })
-            .collect();
-        let mut fresh: Vec<Row> = now
-            .groups
-            .iter()
-            .filter(|(key, (_, group))| group_of(key) == i && !known.contains(key) && group.is_some())
-            .filter_map(|(_, (lent, group))| Some(Row { group: Arc::clone(group.as_ref()?), lent: *lent }))
-            .collect();
-        fresh.sort_unstable_by(|a, b| a.group.key.cmp(&b.group.key));
-        rows.extend(fresh);
-        rows
-    }
 }
 
-/// Which of the four kinds.
-fn group_of(key: &Key) -> usize {
-    match key {
-        Key::Source(_) => 0,
-        Key::Peer(_) => 1,
-        Key::Socket(_) => 2,
-        Key::Process(_) => 3,
-    }
+/// Groups of one kind and what they lend now; those of which nothing has ended yet come last.
+fn rows(groups: &Groups, now: &Now) -> Vec<Row> {
+    let lent = |key: &Key| now.groups.get(key).map(|(lent, _)| *lent).unwrap_or_default();
+    let known = groups.iter().map(|group| Row { group: Arc::clone(group), lent: lent(&group.key) });
+    let fresh = |(key, (lent, group)): (&Key, &(Lent, Option<Arc<Group>>))| {
+        let is_fresh = groups.kind().has(key) && !groups.knows(key);
+        group.as_ref().filter(|_| is_fresh).map(|group| Row { group: Arc::clone(group), lent: *lent })
+    };
+    let mut fresh: Vec<Row> = now.groups.iter().filter_map(fresh).collect();
+    fresh.sort_unstable_by(|a, b| a.group.key.cmp(&b.group.key));
+    known.chain(fresh).collect()
 }
 
 /// What is open.
@@ -391,7 +370,7 @@ impl Now {
             all()
         };
         self.lent.add(t, &ranges, changed);
-        for kind in [Kind::Sources, Kind::Peers, Kind::Sockets, Kind::Processes] {
+        for kind in Kind::ALL {
             let Some(key) = kind.key(t) else { continue };
             let room = self.groups.len() < 4 * group::GROUPS;
             let group = || Group::empty(kind, &view.named(u)).map(Arc::new);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use super::group::{Group, Key};
+use super::group::Group;
 use super::heat::Heat;
 use crate::distribution::Distribution;
 use crate::engine::Stage;
@@ -229,8 +229,8 @@ pub struct Picture {
     pub ended: Option<String>,
     /// What is being recorded, in words.
     pub recording: Option<String>,
-    /// What became of the last recording, in words.
-    pub said: Option<String>,
+    /// What became of the last recording, in words, harmless.
+    pub said: Option<Result<String, String>>,
     /// Places of transfers and changes, once somebody asks.
     pub(crate) items_by_id: OnceLock<HashMap<TransferId, usize>>,
     /// Of `mutations`.
@@ -304,15 +304,6 @@ impl Picture {
         };
         let index: &HashMap<MutationId, usize> = self.mutations_by_id.get_or_init(places);
         index.get(&id).and_then(|i| self.mutations.get(*i))
-    }
-
-    /// The group of that key.
-    #[must_use]
-    pub fn group(&self, key: &Key) -> Option<&Row> {
-        [&self.files, &self.peers, &self.sockets, &self.processes]
-            .into_iter()
-            .flatten()
-            .find(|r| r.group.key == *key)
     }
 
     /// Transfers that ended per second, over the last full seconds; `None`: not known yet.

@@ -14,7 +14,24 @@ use crate::source::{Consume, Live, LiveError};
 /// Between two looks at the ring.
 pub(super) const DRAIN: Duration = Duration::from_millis(5);
 /// Barriers per drain: every so many drains, transfers that are over become visible.
-pub(super) const CHECKPOINT_EVERY: u32 = 8;
+const CHECKPOINT_EVERY: u32 = 8;
+
+/// Looks at the ring, again and again.
+#[derive(Debug, Default)]
+pub(super) struct Beat(u32);
+
+impl Beat {
+    /// Drains; answers whether there was a barrier too.
+    pub(super) fn look(&mut self, live: &mut Live, consume: &mut Consume<'_>) -> anyhow::Result<bool> {
+        live.drain(consume).map_err(live_failure)?;
+        self.0 = self.0.wrapping_add(1);
+        let barrier = self.0.is_multiple_of(CHECKPOINT_EVERY);
+        if barrier {
+            live.checkpoint(consume).map_err(live_failure)?;
+        }
+        Ok(barrier)
+    }
+}
 
 /// When a capture ends by itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,7 +122,7 @@ pub(super) async fn capture(
     let began = Instant::now();
     let mut gone: Option<Instant> = None;
     let mut ended = Ended::default();
-    let mut n = 0u32;
+    let mut beat = Beat::default();
     loop {
         let stop = tokio::select! {
             _ = tick.tick() => false,
@@ -113,11 +130,7 @@ pub(super) async fn capture(
             _ = term.recv() => true,
             _ = hup.recv() => true,
         };
-        let mut consume = |bytes: &[u8]| pipeline.frame(bytes);
-        live.drain(&mut consume).map_err(live_failure)?;
-        n = n.wrapping_add(1);
-        if n.is_multiple_of(CHECKPOINT_EVERY) {
-            live.checkpoint(&mut consume).map_err(live_failure)?;
+        if beat.look(live, &mut |bytes: &[u8]| pipeline.frame(bytes))? {
             pipeline.flush()?;
             if let Some(running) = &mut command
                 && let Some(status) = running.try_wait().context("waiting for the command")?

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::capture::{CHECKPOINT_EVERY, Cause, DRAIN, Limits, capture, live_failure, runtime};
+use super::capture::{Beat, Cause, DRAIN, Limits, capture, live_failure, runtime};
 use super::filters::Resolved;
 use super::{Exit, screen};
 use crate::board::Picture;
@@ -48,7 +48,7 @@ struct Watch<'a> {
     focus: Option<TransferId>,
     beside: Option<Beside>,
     /// What became of the last recording.
-    said: Option<String>,
+    said: Option<Result<String, String>>,
     options: Options,
     asked: Asked,
     wanted: bool,
@@ -104,7 +104,7 @@ impl Watch<'_> {
 }
 
 fn trace(resolved: Resolved, limits: Limits, maker: &Maker) -> anyhow::Result<()> {
-    let mut pipeline = Pipeline::new(None, Vec::new()).with_board();
+    let mut pipeline = Pipeline::watched();
     let mut watch = Watch {
         maker,
         focus: None,
@@ -154,8 +154,8 @@ fn trace(resolved: Resolved, limits: Limits, maker: &Maker) -> anyhow::Result<()
             watch.command(command);
         }
     }
-    if let Some(said) = watch.said.filter(|s| s.starts_with("record")) {
-        eprintln!("zctrace: {}", text::harmless(said.as_bytes()));
+    if let Some(Ok(said) | Err(said)) = watch.said {
+        eprintln!("zctrace: {said}");
     }
     Ok(())
 }
@@ -194,15 +194,17 @@ impl Beside {
         text::harmless(format!("{} {so_far}", self.path.display()).as_bytes()).into_owned()
     }
 
-    /// Ends it, and says what became of it.
-    fn stop(mut self) -> String {
+    /// Ends it, and says what became of it, harmless.
+    fn stop(mut self) -> Result<String, String> {
         self.enough.store(true, Ordering::Relaxed);
         let name = self.path.display();
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(Ok(bytes))) => format!("recorded {} to {name}", text::bytes(bytes)),
-            Some(Ok(Err(e))) => format!("recording to {name}: {e:#}"),
-            _ => format!("recording to {name} ended by a bug"),
-        }
+        let said = match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Ok(bytes))) => Ok(format!("recorded {} to {name}", text::bytes(bytes))),
+            Some(Ok(Err(e))) => Err(format!("recording to {name}: {e:#}")),
+            _ => Err(format!("recording to {name} ended by a bug")),
+        };
+        let harmless = |said: String| text::harmless(said.as_bytes()).into_owned();
+        said.map(harmless).map_err(harmless)
     }
 }
 
@@ -228,14 +230,10 @@ fn follow(
     written: &AtomicU64,
 ) -> anyhow::Result<()> {
     let mut live = Live::start(options, asked, &mut |b: &[u8]| Ok(tap.push(b)?)).map_err(live_failure)?;
-    let mut n = 0u32;
+    let mut beat = Beat::default();
     while !enough.load(Ordering::Relaxed) {
         std::thread::sleep(DRAIN);
-        let mut consume = |b: &[u8]| anyhow::Result::Ok(tap.push(b)?);
-        live.drain(&mut consume).map_err(live_failure)?;
-        n = n.wrapping_add(1);
-        if n.is_multiple_of(CHECKPOINT_EVERY) {
-            live.checkpoint(&mut consume).map_err(live_failure)?;
+        if beat.look(&mut live, &mut |b: &[u8]| Ok(tap.push(b)?))? {
             tap.flush()?;
             written.store(tap.written(), Ordering::Relaxed);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::transfers::{is_new, source};
-use super::{Behind, Cell, Column, SortKey, Tone, number};
+use super::{Behind, Cell, Column, Head, SortKey, Tone, number};
 use crate::board::{Item, Picture};
 use crate::model::{Mutation, Phase, Source};
 use crate::text;
@@ -13,12 +13,14 @@ type Cells = Column<Arc<Mutation>>;
 /// Every column of a change.
 pub static CHANGES: &[Cells] = &[
     Cells {
-        title: "ID",
-        help: "its name in the trace; new: the transfers it hit are not over",
-        width: 5,
-        flex: 0,
-        right: false,
-        rank: 6,
+        head: Head {
+            title: "ID",
+            help: "its name in the trace; new: the transfers it hit are not over",
+            width: 5,
+            flex: 0,
+            right: false,
+            rank: 6,
+        },
         cell: |m, _| {
             if is_new(m) { Cell::new("new", Tone::Live) } else { Cell::new(m.id.to_string(), Tone::Dim) }
         },
@@ -35,34 +37,33 @@ pub static CHANGES: &[Cells] = &[
         |m, _| hits(m),
     ),
     Cells {
-        title: "WHO",
-        help: "which process changed the bytes",
-        width: 14,
-        flex: 1,
-        right: false,
-        rank: 0,
+        head: Head {
+            title: "WHO",
+            help: "which process changed the bytes",
+            width: 14,
+            flex: 1,
+            right: false,
+            rank: 0,
+        },
         cell: |m, _| Cell::plain(text::writer(m)),
         key: |m, _| SortKey::Text(text::writer(m)),
         behind: |m, _| m.pid.and_then(|pid| Behind::mutations(format!("pid={pid}"))),
     },
     Cells {
-        title: "HOW",
-        help: "the kind of change",
-        width: 8,
-        flex: 0,
-        right: false,
-        rank: 1,
+        head: Head { title: "HOW", help: "the kind of change", width: 8, flex: 0, right: false, rank: 1 },
         cell: |m, _| Cell::new(text::mutation(m.kind), Tone::Bad),
         key: |m, _| text::mutation(m.kind).into(),
         behind: |m, _| Behind::mutations(format!("kind:{}", text::mutation(m.kind))),
     },
     Cells {
-        title: "FILE",
-        help: "what was changed: a file, or memory of the process that had lent it",
-        width: 14,
-        flex: 3,
-        right: false,
-        rank: 1,
+        head: Head {
+            title: "FILE",
+            help: "what was changed: a file, or memory of the process that had lent it",
+            width: 14,
+            flex: 3,
+            right: false,
+            rank: 1,
+        },
         cell: |m, _| Cell::plain(text::changed(m).into_owned()),
         key: |m, _| SortKey::Text(text::changed(m).into_owned()),
         behind: |m, _| match &m.file {
@@ -71,12 +72,14 @@ pub static CHANGES: &[Cells] = &[
         },
     },
     Cells {
-        title: "OFFSET+BYTES",
-        help: "which bytes; in memory, from which address",
-        width: 13,
-        flex: 1,
-        right: false,
-        rank: 3,
+        head: Head {
+            title: "OFFSET+BYTES",
+            help: "which bytes; in memory, from which address",
+            width: 13,
+            flex: 1,
+            right: false,
+            rank: 3,
+        },
         cell: |m, _| Cell::plain(text::span(m.file.as_ref(), m.offset, m.len)),
         key: |m, _| m.offset.into(),
         behind: |_, _| None,
@@ -111,12 +114,14 @@ pub static CHANGES: &[Cells] = &[
         |m, _| hits(m),
     ),
     Cells {
-        title: "PHASE",
-        help: "how far the transfers were when it began: before_xmit, in_flight, after_ack; the worst of them",
-        width: 11,
-        flex: 0,
-        right: false,
-        rank: 6,
+        head: Head {
+            title: "PHASE",
+            help: "how far the transfers were when it began: before_xmit, in_flight, after_ack; the worst of them",
+            width: 11,
+            flex: 0,
+            right: false,
+            rank: 6,
+        },
         cell: |m, _| phase(m).map_or_else(Cell::none, |p| Cell::plain(text::phase(p))),
         key: |m, _| phase(m).map_or("", text::phase).into(),
         behind: |m, _| hits(m),
@@ -131,12 +136,14 @@ pub static CHANGES: &[Cells] = &[
         |_, _| None,
     ),
     Cells {
-        title: "SEEN BY",
-        help: "what showed it: a system call, a tracepoint, or the content itself",
-        width: 11,
-        flex: 0,
-        right: false,
-        rank: 8,
+        head: Head {
+            title: "SEEN BY",
+            help: "what showed it: a system call, a tracepoint, or the content itself",
+            width: 11,
+            flex: 0,
+            right: false,
+            rank: 8,
+        },
         cell: |m, _| Cell::plain(text::seen_by(m.seen_by)),
         key: |m, _| text::seen_by(m.seen_by).into(),
         behind: |m, _| Behind::mutations(format!("seen:{}", text::seen_by(m.seen_by))),

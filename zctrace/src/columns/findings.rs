@@ -1,7 +1,7 @@
 //! What is worth knowing about a trace as a whole: what was lost or is missing, which rules apply, why
 //! something is not certain, what was copied, what ended windows. Each with the transfers behind it.
 
-use super::{Behind, Cell, Column, SortKey, Tone};
+use super::{Behind, Cell, Column, Head, SortKey, Tone};
 use crate::board::Picture;
 use crate::engine::rules;
 use crate::model::{LossWhat, Verdict};
@@ -170,45 +170,53 @@ type Cells = Column<Finding>;
 /// Every column of a finding.
 pub static FINDINGS: &[Cells] = &[
     Cells {
-        title: "KIND",
-        help: "what sort of finding it is",
-        width: 8,
-        flex: 0,
-        right: false,
-        rank: 1,
+        head: Head {
+            title: "KIND",
+            help: "what sort of finding it is",
+            width: 8,
+            flex: 0,
+            right: false,
+            rank: 1,
+        },
         cell: |f, _| Cell::new(f.kind, f.tone),
         key: |f, _| f.kind.into(),
         behind: |f, _| f.filter.clone().and_then(Behind::transfers),
     },
     Cells {
-        title: "NAME",
-        help: "as in the JSON output and the filter language",
-        width: 26,
-        flex: 1,
-        right: false,
-        rank: 0,
+        head: Head {
+            title: "NAME",
+            help: "as in the JSON output and the filter language",
+            width: 26,
+            flex: 1,
+            right: false,
+            rank: 0,
+        },
         cell: |f, _| Cell::new(f.name.clone(), Tone::Title),
         key: |f, _| SortKey::Text(f.name.clone()),
         behind: |f, _| f.filter.clone().and_then(Behind::transfers),
     },
     Cells {
-        title: "TRANSFERS",
-        help: "how many; of what was lost, how many records",
-        width: 9,
-        flex: 0,
-        right: true,
-        rank: 0,
+        head: Head {
+            title: "TRANSFERS",
+            help: "how many; of what was lost, how many records",
+            width: 9,
+            flex: 0,
+            right: true,
+            rank: 0,
+        },
         cell: |f, _| f.count.map_or_else(Cell::none, |n| Cell::count(n, f.tone)),
         key: |f, _| f.count.into(),
         behind: |f, _| f.filter.clone().and_then(Behind::transfers),
     },
     Cells {
-        title: "MEANS",
-        help: "what follows from it",
-        width: 30,
-        flex: 6,
-        right: false,
-        rank: 0,
+        head: Head {
+            title: "MEANS",
+            help: "what follows from it",
+            width: 30,
+            flex: 6,
+            right: false,
+            rank: 0,
+        },
         cell: |f, _| Cell { prose: true, ..Cell::plain(f.means.clone()) },
         key: |f, _| SortKey::Text(f.means.clone()),
         behind: |f, _| f.filter.clone().and_then(Behind::transfers),

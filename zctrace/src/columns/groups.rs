@@ -1,7 +1,7 @@
 //! Columns of groups: files, peers, sockets, processes.
 
 use super::transfers::{age_tone, source};
-use super::{Behind, Cell, Column, SortKey, Tone, number, quoted};
+use super::{Behind, Cell, Column, Head, SortKey, Tone, number, quoted};
 use crate::board::group::{Few, Key, Label, Peer};
 use crate::board::{Picture, Row};
 use crate::distribution::Distribution;
@@ -12,12 +12,14 @@ type Cells = Column<Row>;
 
 /// The name of the group.
 const NAME: Cells = Cells {
-    title: "FILE",
-    help: "what was lent: a file, or memory of a process",
-    width: 20,
-    flex: 4,
-    right: false,
-    rank: 0,
+    head: Head {
+        title: "FILE",
+        help: "what was lent: a file, or memory of a process",
+        width: 20,
+        flex: 4,
+        right: false,
+        rank: 0,
+    },
     cell: |r, _| Cell::plain(name(&r.group.label)),
     key: |r, _| SortKey::Text(name(&r.group.label)),
     behind: |r, _| all(r),
@@ -179,12 +181,14 @@ const HITS: Cells = number(
     },
 );
 const TO: Cells = Cells {
-    title: "LENT TO",
-    help: "peers that its bytes went to",
-    width: 14,
-    flex: 2,
-    right: false,
-    rank: 7,
+    head: Head {
+        title: "LENT TO",
+        help: "peers that its bytes went to",
+        width: 14,
+        flex: 2,
+        right: false,
+        rank: 7,
+    },
     cell: |r, _| Cell::plain(few(&r.group.peers, peer)),
     key: |r, _| (r.group.peers.first.len() as u64).into(),
     behind: |r, _| all(r),
@@ -209,7 +213,7 @@ const SOCKETS_OF: Cells = number(
 );
 
 const fn titled(title: &'static str, help: &'static str, column: Cells) -> Cells {
-    Cells { title, help, ..column }
+    Cells { head: Head { title, help, ..column.head }, ..column }
 }
 
 /// Every column of a file.

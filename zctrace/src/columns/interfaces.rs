@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Behind, Cell, Column, SortKey, Tone, number};
+use super::{Behind, Cell, Column, Head, SortKey, Tone, number};
 use crate::board::Picture;
 use crate::board::picture::ApiStats;
 use crate::distribution::Distribution;
@@ -44,27 +44,27 @@ fn at(d: &Distribution, q: f64) -> Cell {
 /// Every column of an interface.
 pub static INTERFACES: &[Cells] = &[
     Cells {
-        title: "API",
-        help: "the interface that lent the pages",
-        width: 10,
-        flex: 1,
-        right: false,
-        rank: 0,
+        head: Head {
+            title: "API",
+            help: "the interface that lent the pages",
+            width: 10,
+            flex: 1,
+            right: false,
+            rank: 0,
+        },
         cell: |i, _| Cell::new(name(i), Tone::Title),
         key: |i, _| name(i).into(),
         behind: |i, _| all(i),
     },
-    Cells {
-        title: "TRANSFERS",
-        help: "transfers whose fate is known",
-        width: 9,
-        flex: 0,
-        right: true,
-        rank: 1,
-        cell: |i, _| Cell::count(i.stats.stats.transfers, Tone::Plain),
-        key: |i, _| i.stats.stats.transfers.into(),
-        behind: |i, _| all(i),
-    },
+    number(
+        "TRANSFERS",
+        "transfers whose fate is known",
+        9,
+        1,
+        |i, _| Cell::count(i.stats.stats.transfers, Tone::Plain),
+        |i, _| i.stats.stats.transfers.into(),
+        |i, _| all(i),
+    ),
     quantile(
         "GAP p50",
         "half of the gaps are no longer",
@@ -115,12 +115,14 @@ pub static INTERFACES: &[Cells] = &[
         |i, _| i.stats.stats.exposure.max().into(),
     ),
     Cells {
-        title: "COPIED",
-        help: "transfers that were no zero-copy, and the most frequent cause",
-        width: 8,
-        flex: 1,
-        right: true,
-        rank: 4,
+        head: Head {
+            title: "COPIED",
+            help: "transfers that were no zero-copy, and the most frequent cause",
+            width: 8,
+            flex: 1,
+            right: true,
+            rank: 4,
+        },
         cell: |i, _| match i.stats.copied.iter().max_by_key(|(_, n)| **n) {
             Some((why, _)) => {
                 Cell::new(format!("{} {}", i.stats.stats.copied, text::copied(*why).0), Tone::Warn)
@@ -131,27 +133,27 @@ pub static INTERFACES: &[Cells] = &[
         behind: |i, _| with(i, "zerocopy:no"),
     },
     Cells {
-        title: "ENDED BY",
-        help: "what ended the windows, the most frequent first",
-        width: 18,
-        flex: 2,
-        right: false,
-        rank: 7,
+        head: Head {
+            title: "ENDED BY",
+            help: "what ended the windows, the most frequent first",
+            width: 18,
+            flex: 2,
+            right: false,
+            rank: 7,
+        },
         cell: |i, _| Cell { prose: true, ..Cell::plain(ended(i)) },
         key: |i, _| SortKey::Text(ended(i)),
         behind: |i, _| all(i),
     },
-    Cells {
-        title: "MUTATED",
-        help: "transfers whose bytes could have changed while they were lent",
-        width: 7,
-        flex: 0,
-        right: true,
-        rank: 8,
-        cell: |i, _| Cell::count(i.stats.stats.mutated, Tone::Bad),
-        key: |i, _| i.stats.stats.mutated.into(),
-        behind: |i, _| with(i, "verdict:mutated"),
-    },
+    number(
+        "MUTATED",
+        "transfers whose bytes could have changed while they were lent",
+        7,
+        8,
+        |i, _| Cell::count(i.stats.stats.mutated, Tone::Bad),
+        |i, _| i.stats.stats.mutated.into(),
+        |i, _| with(i, "verdict:mutated"),
+    ),
 ];
 
 fn name(i: &Interface) -> &'static str {

@@ -13,7 +13,7 @@ pub use self::changes::CHANGES;
 pub use self::findings::{FINDINGS, Finding, findings};
 pub use self::groups::{FILES, PEERS, PROCESSES, SOCKETS, other_end, socket};
 pub use self::interfaces::{INTERFACES, Interface, interfaces};
-pub use self::transfers::{TRANSFERS, age_tone, end_of, told, verdict_of, waits_for};
+pub use self::transfers::{TRANSFERS, Waits, age_tone, told, verdict_of, waits_for};
 use crate::board::Picture;
 use crate::text;
 
@@ -136,9 +136,9 @@ impl Behind {
     }
 }
 
-/// One column of rows of kind `R`.
-#[derive(Debug)]
-pub struct Column<R: 'static> {
+/// What is said of a column.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
     /// What stands above it.
     pub title: &'static str,
     /// What it means.
@@ -151,6 +151,13 @@ pub struct Column<R: 'static> {
     pub right: bool,
     /// On a narrow terminal the largest go first.
     pub rank: u8,
+}
+
+/// One column of rows of kind `R`.
+#[derive(Debug)]
+pub struct Column<R: 'static> {
+    /// What is said of it.
+    pub head: Head,
     /// What stands in it.
     pub cell: fn(&R, &Picture) -> Cell,
     /// What it is sorted by.
@@ -169,7 +176,8 @@ const fn number<R>(
     key: fn(&R, &Picture) -> SortKey,
     behind: fn(&R, &Picture) -> Option<Behind>,
 ) -> Column<R> {
-    Column { title, help, width, flex: 0, right: true, rank, cell, key, behind }
+    let head = Head { title, help, width, flex: 0, right: true, rank };
+    Column { head, cell, key, behind }
 }
 
 /// Quotes a value of a filter where that is needed.

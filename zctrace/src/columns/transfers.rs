@@ -1,13 +1,13 @@
 //! Columns of transfers.
 
-use super::{Behind, Cell, Column, SortKey, Tone, number};
+use zctrace_common::kernel::proto;
+
+use super::{Behind, Cell, Column, Head, SortKey, Tone, number};
 use crate::board::{Item, Picture};
 use crate::engine::Stage;
 use crate::engine::rules::STUCK_NS;
 use crate::model::{Api, Mutation, Outcome, Source, Verdict};
 use crate::text;
-
-use zctrace_common::kernel::proto;
 
 /// Nanoseconds from which an open window is worth a second look.
 const LONG_NS: u64 = 1_000_000_000;
@@ -17,12 +17,14 @@ type Cells = Column<Item>;
 /// Every column of a transfer.
 pub static TRANSFERS: &[Cells] = &[
     Cells {
-        title: "VERDICT",
-        help: "open: lent now. clean, mutated, unknown: whether its bytes changed while they were lent",
-        width: 7,
-        flex: 0,
-        right: false,
-        rank: 0,
+        head: Head {
+            title: "VERDICT",
+            help: "open: lent now. clean, mutated, unknown: whether its bytes changed while they were lent",
+            width: 7,
+            flex: 0,
+            right: false,
+            rank: 0,
+        },
         cell: |i, _| {
             let (text, tone) = verdict_of(i);
             Cell::new(text, tone)
@@ -37,34 +39,40 @@ pub static TRANSFERS: &[Cells] = &[
         },
     },
     Cells {
-        title: "PROCESS",
-        help: "who sent: name and process",
-        width: 12,
-        flex: 1,
-        right: false,
-        rank: 2,
+        head: Head {
+            title: "PROCESS",
+            help: "who sent: name and process",
+            width: 12,
+            flex: 1,
+            right: false,
+            rank: 2,
+        },
         cell: |i, _| Cell::plain(format!("{}/{}", text::harmless(&i.t.comm), i.t.pid)),
         key: |i, _| SortKey::Text(format!("{}/{:010}", text::harmless(&i.t.comm), i.t.pid)),
         behind: |i, _| Behind::transfers(format!("pid:{}", i.t.pid)),
     },
     Cells {
-        title: "API",
-        help: "the interface that lent the pages",
-        width: 8,
-        flex: 0,
-        right: false,
-        rank: 4,
+        head: Head {
+            title: "API",
+            help: "the interface that lent the pages",
+            width: 8,
+            flex: 0,
+            right: false,
+            rank: 4,
+        },
         cell: |i, _| Cell::plain(text::api(i.t.api)),
         key: |i, _| text::api(i.t.api).into(),
         behind: |i, _| Behind::transfers(format!("api:{}", text::api(i.t.api))),
     },
     Cells {
-        title: "FILE",
-        help: "what was lent: a file, or memory of the process",
-        width: 16,
-        flex: 4,
-        right: false,
-        rank: 1,
+        head: Head {
+            title: "FILE",
+            help: "what was lent: a file, or memory of the process",
+            width: 16,
+            flex: 4,
+            right: false,
+            rank: 1,
+        },
         cell: |i, _| Cell::plain(text::source(&i.t).into_owned()),
         key: |i, _| SortKey::Text(text::source(&i.t).into_owned()),
         behind: |i, _| source(i.t.source()),
@@ -91,12 +99,14 @@ pub static TRANSFERS: &[Cells] = &[
         |_, _| None,
     ),
     Cells {
-        title: "PEER",
-        help: "the other end of the socket",
-        width: 14,
-        flex: 3,
-        right: false,
-        rank: 3,
+        head: Head {
+            title: "PEER",
+            help: "the other end of the socket",
+            width: 14,
+            flex: 3,
+            right: false,
+            rank: 3,
+        },
         cell: |i, _| Cell::plain(peer(i)),
         key: |i, _| SortKey::Text(peer(i)),
         behind: |i, _| match &i.t.socket {
@@ -127,12 +137,14 @@ pub static TRANSFERS: &[Cells] = &[
         |i, p| i.age_ns(p.now_ns).and_then(|ns| Behind::transfers(format!("age>={}us", ns / 1_000))),
     ),
     Cells {
-        title: "AGE",
-        help: "the same as a bar, 1 µs to 100 s on a logarithmic scale",
-        width: 8,
-        flex: 1,
-        right: false,
-        rank: 7,
+        head: Head {
+            title: "AGE",
+            help: "the same as a bar, 1 µs to 100 s on a logarithmic scale",
+            width: 8,
+            flex: 1,
+            right: false,
+            rank: 7,
+        },
         cell: |i, p| match i.age_ns(p.now_ns) {
             Some(ns) => {
                 let tone = if i.is_open() { age_tone(ns) } else { Tone::Dim };
@@ -153,12 +165,14 @@ pub static TRANSFERS: &[Cells] = &[
         |i, p| exposed(i, p).and_then(|ns| Behind::transfers(format!("exposure>={}us", ns / 1_000))),
     ),
     Cells {
-        title: "ENDED/WAITS",
-        help: "what ended the window; of an open one, what it waits for",
-        width: 13,
-        flex: 0,
-        right: false,
-        rank: 3,
+        head: Head {
+            title: "ENDED/WAITS",
+            help: "what ended the window; of an open one, what it waits for",
+            width: 13,
+            flex: 0,
+            right: false,
+            rank: 3,
+        },
         cell: |i, _| end_of(i),
         key: |i, _| SortKey::Text(end_of(i).text.into_owned()),
         behind: |i, _| {
@@ -184,12 +198,14 @@ pub static TRANSFERS: &[Cells] = &[
         |_, _| Behind::transfers("retransmits>0"),
     ),
     Cells {
-        title: "COPIED",
-        help: "why the kernel copied, where it did",
-        width: 16,
-        flex: 0,
-        right: false,
-        rank: 12,
+        head: Head {
+            title: "COPIED",
+            help: "why the kernel copied, where it did",
+            width: 16,
+            flex: 0,
+            right: false,
+            rank: 12,
+        },
         cell: |i, _| {
             i.t.copied.map_or_else(
                 || Cell::new("zero-copy", Tone::Dim),
@@ -204,12 +220,14 @@ pub static TRANSFERS: &[Cells] = &[
         },
     },
     Cells {
-        title: "CGROUP",
-        help: "cgroup of the process",
-        width: 12,
-        flex: 2,
-        right: false,
-        rank: 14,
+        head: Head {
+            title: "CGROUP",
+            help: "cgroup of the process",
+            width: 12,
+            flex: 2,
+            right: false,
+            rank: 14,
+        },
         cell: |i, _| {
             i.t.cgroup
                 .as_deref()
@@ -221,12 +239,14 @@ pub static TRANSFERS: &[Cells] = &[
         },
     },
     Cells {
-        title: "ID",
-        help: "its name in the trace; `zctrace explain FILE ID` tells every record behind it",
-        width: 10,
-        flex: 0,
-        right: false,
-        rank: 13,
+        head: Head {
+            title: "ID",
+            help: "its name in the trace; `zctrace explain FILE ID` tells every record behind it",
+            width: 10,
+            flex: 0,
+            right: false,
+            rank: 13,
+        },
         cell: |i, _| Cell::new(i.t.id.to_string(), Tone::Dim),
         key: |i, _| SortKey::Text(format!("{:04}-{:020}", i.t.id.cpu, i.t.id.seq)),
         behind: |_, _| None,
@@ -268,28 +288,60 @@ pub fn verdict_of(i: &Item) -> (&'static str, Tone) {
 }
 
 /// What an open window waits for, as far as its times tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// Its call has not returned.
+    Call,
+    /// Its bytes are in a pipe.
+    PipeReader,
+    /// Its bytes are in the queue of a UNIX socket.
+    PeerRead,
+    /// Nothing of it was handed to a device.
+    FirstXmit,
+    /// Not all of it is acknowledged.
+    Ack,
+    /// Parts of it are in several places.
+    Rest,
+    /// A packet still holds it.
+    LastPacket,
+}
+
+impl Waits {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Call => "the call",
+            Self::PipeReader => "pipe reader",
+            Self::PeerRead => "peer's read",
+            Self::FirstXmit => "first xmit",
+            Self::Ack => "ack",
+            Self::Rest => "the rest",
+            Self::LastPacket => "last packet",
+        }
+    }
+}
+
+/// What an open window waits for.
 #[must_use]
-pub fn waits_for(i: &Item) -> &'static str {
+pub fn waits_for(i: &Item) -> Waits {
     let t = &i.t;
     // What goes through a pipe may be in several places; the kernel has no call.
     let parts = matches!(t.api, Api::Splice | Api::Vmsplice | Api::IoUringSplice | Api::Kernel);
     let in_call = t.return_ns.is_none() && t.notify_ns.is_none() && t.api != Api::Kernel;
     match &t.socket {
-        _ if in_call => "the call",
-        None => "pipe reader",
-        Some(s) if s.proto == 0 => "peer's read",
-        Some(_) if t.first_xmit_ns.is_none() => "first xmit",
-        Some(s) if t.ack_ns.is_none() && s.proto == proto::TCP => "ack",
-        Some(_) if parts => "the rest",
-        Some(_) => "last packet",
+        _ if in_call => Waits::Call,
+        None => Waits::PipeReader,
+        Some(s) if s.proto == 0 => Waits::PeerRead,
+        Some(_) if t.first_xmit_ns.is_none() => Waits::FirstXmit,
+        Some(s) if t.ack_ns.is_none() && s.proto == proto::TCP => Waits::Ack,
+        Some(_) if parts => Waits::Rest,
+        Some(_) => Waits::LastPacket,
     }
 }
 
 /// What ended the window, or what it waits for.
-#[must_use]
-pub fn end_of(i: &Item) -> Cell {
+fn end_of(i: &Item) -> Cell {
     match (i.stage, i.t.outcome, i.t.released_by) {
-        (Some(Stage::Open), ..) => Cell::new(format!("…{}", waits_for(i)), Tone::Live),
+        (Some(Stage::Open), ..) => Cell::new(format!("…{}", waits_for(i).word()), Tone::Live),
         (Some(Stage::Closing), ..) => Cell::new("…settling", Tone::Dim),
         (_, _, Some(by)) => Cell::plain(text::released_by(by)),
         (_, Outcome::Held, _) => Cell::new("held", Tone::Warn),

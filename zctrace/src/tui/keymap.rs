@@ -30,8 +30,6 @@ pub enum Action {
     Invert,
     /// Opens what is selected: details, or the rows behind a number.
     Open,
-    /// Details of the selected transfer, whatever column is selected.
-    Detail,
     /// Transfers like the selected one, as far as the selected column goes.
     Like,
     /// Back to where one came from.
@@ -120,7 +118,7 @@ const fn live(
     short: &'static str,
     help: &'static str,
 ) -> Binding {
-    Binding { keys, action, when: When::Live, short, help }
+    Binding { when: When::Live, ..on(keys, action, short, help) }
 }
 
 const fn replay(
@@ -129,7 +127,7 @@ const fn replay(
     short: &'static str,
     help: &'static str,
 ) -> Binding {
-    Binding { keys, action, when: When::Replay, short, help }
+    Binding { when: When::Replay, ..on(keys, action, short, help) }
 }
 
 const fn c(c: char) -> (KeyCode, KeyModifiers) {
@@ -208,7 +206,7 @@ pub static KEYMAP: &[Section] = &[
             on(&[c('s')], Action::Sort, "sort", "sort by the selected column; once more: as at first"),
             on(&[c('i')], Action::Invert, "", "the other way round"),
             on(&[c('a')], Action::Like, "", "only transfers that are alike in the selected column"),
-            on(&[c('d')], Action::Detail, "", "details of the selected transfer"),
+            on(&[c('d')], Action::Open, "", "details of the selected transfer"),
             on(&[c('f')], Action::Follow, "", "stay with the first row, whichever it is; or with this one"),
         ],
     },

@@ -7,7 +7,7 @@ use crate::board::filter::Filter;
 use crate::board::group::Key;
 use crate::board::{Item, Picture, Row};
 use crate::columns::{
-    Behind, CHANGES, Cell, Column, FILES, FINDINGS, Finding, INTERFACES, Interface, PEERS, PROCESSES,
+    Behind, CHANGES, Cell, Column, FILES, FINDINGS, Finding, Head, INTERFACES, Interface, PEERS, PROCESSES,
     SOCKETS, SortKey, TRANSFERS, findings, interfaces,
 };
 use crate::model::{Api, Mutation, MutationId, TransferId};
@@ -27,27 +27,10 @@ pub enum Id {
     Finding(&'static str, String),
 }
 
-/// What is said of a column.
-#[derive(Clone, Copy, Debug)]
-pub struct Head {
-    /// What stands above it.
-    pub title: &'static str,
-    /// What it means.
-    pub help: &'static str,
-    /// Characters at least.
-    pub width: u16,
-    /// Its share of what is left.
-    pub flex: u16,
-    /// At the right.
-    pub right: bool,
-    /// The largest go first.
-    pub rank: u8,
-}
-
 /// Rows of some kind.
 pub trait Table {
     /// Its columns.
-    fn heads(&self) -> Vec<Head>;
+    fn heads(&self) -> Vec<&'static Head>;
     /// How many rows there are, filtered or not.
     fn len(&self) -> usize;
     /// Whether there are none.
@@ -75,16 +58,8 @@ struct Typed<'a, R: 'static> {
 }
 
 impl<R> Table for Typed<'_, R> {
-    fn heads(&self) -> Vec<Head> {
-        let head = |c: &Column<R>| Head {
-            title: c.title,
-            help: c.help,
-            width: c.width,
-            flex: c.flex,
-            right: c.right,
-            rank: c.rank,
-        };
-        self.columns.iter().map(head).collect()
+    fn heads(&self) -> Vec<&'static Head> {
+        self.columns.iter().map(|c| &c.head).collect()
     }
 
     fn len(&self) -> usize {
@@ -117,24 +92,16 @@ impl<R> Table for Typed<'_, R> {
         if let Some(column) = sort.and_then(|c| self.columns.get(c)) {
             let key = |i: &usize| self.rows.get(*i).map_or(SortKey::None, |r| (column.key)(r, self.picture));
             // Of numbers the largest are of interest, of names the first.
-            if column.right || inverted {
-                order.sort_by_cached_key(|i| std::cmp::Reverse(key(i)));
+            if column.head.right == inverted {
+                order.sort_by_cached_key(key);
             } else {
-                order.sort_by_cached_key(key);
-            }
-            if column.right && inverted {
-                order.sort_by_cached_key(key);
+                order.sort_by_cached_key(|i| std::cmp::Reverse(key(i)));
             }
         } else if inverted {
             order.reverse();
         }
         order
     }
-}
-
-/// Rows that are made for the purpose.
-struct Owned<R: 'static> {
-    rows: Vec<R>,
 }
 
 /// Looks at the rows of a view.
@@ -164,10 +131,10 @@ pub fn with_table<T>(view: View, sockets: bool, p: &Picture, look: impl FnOnce(&
             natural: |m| (0, u64::MAX - m.at_ns),
         }),
         View::Gap => {
-            let owned = Owned { rows: interfaces(p) };
+            let rows = interfaces(p);
             look(&Typed {
                 picture: p,
-                rows: owned.rows.iter().collect(),
+                rows: rows.iter().collect(),
                 columns: INTERFACES,
                 id: |i: &Interface| Id::Api(i.api),
                 passes: |_, _, _| true,
@@ -175,10 +142,10 @@ pub fn with_table<T>(view: View, sockets: bool, p: &Picture, look: impl FnOnce(&
             })
         }
         View::Findings => {
-            let owned = Owned { rows: findings(p) };
+            let rows = findings(p);
             look(&Typed {
                 picture: p,
-                rows: owned.rows.iter().collect(),
+                rows: rows.iter().collect(),
                 columns: FINDINGS,
                 id: |f: &Finding| Id::Finding(f.kind, f.name.clone()),
                 passes: |f, finding, _| {

@@ -1,7 +1,7 @@
 //! What the viewer looks at: plain state. [`super::update`] changes it, [`super::draw`] shows it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use tui_input::Input;
 
@@ -223,8 +223,11 @@ impl Ui {
     pub fn show(&mut self, picture: Arc<Picture>) {
         self.land(&picture);
         if let Some(said) = picture.said.as_ref().filter(|said| self.newest.said.as_ref() != Some(said)) {
-            let tone = if said.starts_with("recorded ") { Tone::Good } else { Tone::Bad };
-            self.status = Some(Status { text: crate::text::harmless(said.as_bytes()).into_owned(), tone });
+            let (tone, text) = match said {
+                Ok(text) => (Tone::Good, text),
+                Err(text) => (Tone::Bad, text),
+            };
+            self.status = Some(Status { text: text.clone(), tone });
         }
         self.newest = picture;
         if !self.paused {
@@ -254,8 +257,9 @@ impl Ui {
 
     /// How the present view is looked at.
     #[must_use]
-    pub fn tab(&self) -> Tab {
-        self.tabs.get(&self.view).cloned().unwrap_or_default()
+    pub fn tab(&self) -> &Tab {
+        static FRESH: LazyLock<Tab> = LazyLock::new(Tab::default);
+        self.tabs.get(&self.view).unwrap_or(&FRESH)
     }
 
     /// The same, to be changed; [`Self::refresh`] afterwards.
@@ -272,7 +276,7 @@ impl Ui {
 
     /// Looks at the rows with that filter, and remembers where one came from.
     pub fn follow(&mut self, view: View, filter: Filter) {
-        self.trail.push((self.view, self.tab()));
+        self.trail.push((self.view, self.tab().clone()));
         let tab = Tab { filter, sort: self.tabs.get(&view).and_then(|t| t.sort), ..Tab::default() };
         self.tabs.insert(view, tab);
         self.turn(view);

@@ -125,7 +125,6 @@ pub fn act(ui: &mut Ui, action: Action) -> Effect {
             Effect::None
         }
         Action::Open => open(ui),
-        Action::Detail => details(ui),
         Action::Back => back(ui),
         Action::Like => like(ui),
         Action::Filter if ui.view == View::Gap => {
@@ -283,14 +282,7 @@ fn open(ui: &mut Ui) -> Effect {
     if ui.view == View::Transfers {
         return details(ui);
     }
-    let (row, column) = (ui.row(), ui.tab().column);
-    let found = row.and_then(|row| {
-        with_table(ui.view, ui.sockets, &ui.picture, |t| t.behind(row, column).or_else(|| t.behind(row, 0)))
-    });
-    match found {
-        Some(b) => follow(ui, b),
-        None => say(ui, Tone::Dim, "there are no rows behind this"),
-    }
+    lead(ui, Some(0));
     Effect::None
 }
 
@@ -299,13 +291,22 @@ fn like(ui: &mut Ui) -> Effect {
     if ui.detail.is_some() || ui.view != View::Transfers {
         return open(ui);
     }
+    lead(ui, None);
+    Effect::None
+}
+
+/// To the rows behind the selected cell; where there are none, to those behind that column.
+fn lead(ui: &mut Ui, otherwise: Option<usize>) {
     let (row, column) = (ui.row(), ui.tab().column);
-    let found = row.and_then(|row| with_table(ui.view, ui.sockets, &ui.picture, |t| t.behind(row, column)));
+    let found = row.and_then(|row| {
+        with_table(ui.view, ui.sockets, &ui.picture, |t| {
+            t.behind(row, column).or_else(|| t.behind(row, otherwise?))
+        })
+    });
     match found {
         Some(b) => follow(ui, b),
-        None => say(ui, Tone::Dim, "this column leads nowhere"),
+        None => say(ui, Tone::Dim, "there are no rows behind this"),
     }
-    Effect::None
 }
 
 fn follow(ui: &mut Ui, behind: Behind) {
@@ -324,25 +325,15 @@ fn behind(ui: &mut Ui, filter: &str) -> Effect {
 }
 
 fn details(ui: &mut Ui) -> Effect {
-    if ui.detail.is_some() {
-        return Effect::None;
-    }
     let Some(item) = ui.transfer() else {
-        return open_if_not_transfers(ui);
+        say(ui, Tone::Dim, "there is no transfer here");
+        return Effect::None;
     };
     let id = item.t.id;
     // It stays selected whatever moves.
     ui.tab_mut().selected = Some(Id::Transfer(id));
     ui.detail = Some(Detail { id, item: Some(item), scroll: 0 });
     Effect::Send(Command::Focus(Some(id)))
-}
-
-fn open_if_not_transfers(ui: &mut Ui) -> Effect {
-    if ui.view != View::Transfers {
-        return open(ui);
-    }
-    say(ui, Tone::Dim, "there is no transfer here");
-    Effect::None
 }
 
 fn back(ui: &mut Ui) -> Effect {
@@ -363,7 +354,8 @@ fn copy(ui: &mut Ui) -> Effect {
 }
 
 fn ask(ui: &mut Ui, question: Question, text: String) -> Effect {
-    ui.prompt = Some(Prompt { question, input: Input::new(text), error: None, before: ui.tab().filter });
+    ui.prompt =
+        Some(Prompt { question, input: Input::new(text), error: None, before: ui.tab().filter.clone() });
     Effect::None
 }
 

@@ -29,7 +29,7 @@ impl Own {
         let config = Config { flags: flag::BY_PID, ops: u32::MAX, ..Config::default() };
         let options =
             Options { config, ring_bytes: 4 << 20, pids: vec![pid], files: Vec::new(), trace_self: true };
-        let mut pipeline = Pipeline::new(None, Vec::new()).with_board();
+        let mut pipeline = Pipeline::watched();
         let live = Live::start(&options, Asked::default(), &mut |b: &[u8]| pipeline.frame(b)).unwrap();
         Self { live, pipeline }
     }

@@ -20,6 +20,17 @@ fn watch(args: &[&str], size: (u16, u16)) -> Pty {
     pty
 }
 
+/// Begins a recording in the view.
+fn record_to(pty: &Pty, to: &Path) {
+    pty.keys("r");
+    pty.shows("record to:");
+    // Ctrl-U empties the line.
+    pty.keys("\x15");
+    pty.keys(to.to_str().unwrap());
+    pty.keys("\r");
+    pty.until("it records", |s| s.contains("REC") && !s.contains("attaching"));
+}
+
 #[test]
 fn a_change_shows_while_it_is_lent() {
     let dir = dir();
@@ -83,13 +94,7 @@ fn a_recording_begun_in_the_view_is_complete() {
     (0..10).for_each(|_| once());
     pty.shows("transfers 10 ");
     let to = dir.path().join("x.zct");
-    pty.keys("r");
-    pty.shows("record to:");
-    // Ctrl-U empties the line.
-    pty.keys("\x15");
-    pty.keys(to.to_str().unwrap());
-    pty.keys("\r");
-    pty.until("it records", |s| s.contains("REC") && !s.contains("attaching"));
+    record_to(&pty, &to);
     (0..20).for_each(|_| once());
     pty.shows("transfers 30 ");
     pty.keys("r");
@@ -111,12 +116,7 @@ fn a_recording_ends_in_order_with_the_view() {
     let (sender, mut receiver) = load::tcp(false);
     let mut pty = watch(&[], (120, 30));
     let to = dir.path().join("x.zct");
-    pty.keys("r");
-    pty.shows("record to:");
-    pty.keys("\x15");
-    pty.keys(to.to_str().unwrap());
-    pty.keys("\r");
-    pty.until("it records", |s| s.contains("REC") && !s.contains("attaching"));
+    record_to(&pty, &to);
     load::sendfile(&sender, &File::open(&path).unwrap(), 0, 4096);
     receiver.read_exact(&mut [0; 4096]).unwrap();
     pty.shows("transfers 1 ");

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) use actors::play;
 
-use super::capture::{CHECKPOINT_EVERY, DRAIN, live_failure, runtime, wind_down};
+use super::capture::{Beat, DRAIN, live_failure, runtime, wind_down};
 use super::{Exit, filters, record, report};
 use crate::cli::{Filters, LabArgs};
 use crate::lab::{Atlas, Observed, json_lines, judge, page, table};
@@ -67,7 +67,7 @@ async fn watch(
     let mut consume = |b: &[u8]| pipeline.frame(b);
     let progress = Progress::new(all);
     let mut seen = Vec::new();
-    let mut n = 0u32;
+    let mut beat = Beat::default();
     actors.go()?;
     while actors.hear(&mut seen)? {
         tokio::select! {
@@ -76,10 +76,7 @@ async fn watch(
             _ = term.recv() => bail!("terminated"),
             _ = hup.recv() => bail!("hung up"),
         }
-        live.drain(&mut consume).map_err(live_failure)?;
-        n = n.wrapping_add(1);
-        if n.is_multiple_of(CHECKPOINT_EVERY) {
-            live.checkpoint(&mut consume).map_err(live_failure)?;
+        if beat.look(live, &mut consume)? {
             progress.show(seen.len());
         }
     }

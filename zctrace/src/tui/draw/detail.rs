@@ -8,7 +8,7 @@ use super::pagemap;
 use super::pen::{Pen, cut, fit, padded, width, wrap};
 use super::timeline;
 use crate::board::{Item, Picture};
-use crate::columns::{Tone, other_end, socket, told, verdict_of, waits_for};
+use crate::columns::{Tone, Waits, other_end, socket, told, verdict_of, waits_for};
 use crate::engine::rules;
 use crate::model::{Mutation, Outcome, Reason, Transfer, Verdict};
 use crate::text;
@@ -214,17 +214,17 @@ fn sentence(s: Subject<'_>) -> String {
     let changes = if n == 1 { "a change".into() } else { format!("{n} changes") };
     if s.item.is_open() {
         let waits = match waits_for(s.item) {
-            "the call" => "its call has not returned",
-            "pipe reader" => "its bytes are in a pipe that nobody has drained",
-            "peer's read" => "its bytes are in the queue of a UNIX socket that the peer has not read",
-            "first xmit" => {
+            Waits::Call => "its call has not returned",
+            Waits::PipeReader => "its bytes are in a pipe that nobody has drained",
+            Waits::PeerRead => "its bytes are in the queue of a UNIX socket that the peer has not read",
+            Waits::FirstXmit => {
                 "it has not been handed to a device: the socket's queue is full or corked, or the peer's window is closed"
             }
-            "ack" => "not all of it is acknowledged: the peer is slow, or packets are lost",
-            "the rest" => {
+            Waits::Ack => "not all of it is acknowledged: the peer is slow, or packets are lost",
+            Waits::Rest => {
                 "parts of it are acknowledged; the others are not, or a packet or a pipe still holds them"
             }
-            _ => {
+            Waits::LastPacket => {
                 "a packet still holds it: a receiver on this machine has not read it, or a device has not let go"
             }
         };
@@ -273,8 +273,8 @@ fn what_to_do(s: Subject<'_>) -> &'static str {
     let t = s.t();
     if s.item.stage.is_some() {
         return match waits_for(s.item) {
-            "pipe reader" => "Do not change these bytes. Whoever has the pipe must read it or close it.",
-            "the call" => "Do not change these bytes: the call is still sending them.",
+            Waits::PipeReader => "Do not change these bytes. Whoever has the pipe must read it or close it.",
+            Waits::Call => "Do not change these bytes: the call is still sending them.",
             _ => {
                 "Do not change these bytes. `ss -tnmo` shows the socket's queues, the peer's window and its timers."
             }

@@ -20,7 +20,7 @@ use self::pen::Pen;
 use super::listing::with_table;
 use super::theme::to_ascii;
 use super::ui::{Ui, View};
-use crate::columns::Tone;
+use crate::columns::{Head, Tone};
 
 /// The smallest screen on which anything can be read.
 const LEAST: (u16, u16) = (40, 10);
@@ -186,7 +186,7 @@ pub fn as_text(ui: &Ui) -> String {
     };
     with_table(ui.view, ui.sockets, &ui.picture, |t| {
         let heads = t.heads();
-        let said = |(i, h): (usize, &super::listing::Head)| {
+        let said = |(i, h): (usize, &&Head)| {
             let cell = t.cell(row, i);
             (cell.bar.is_none()).then(|| format!("{}: {}", h.title.to_lowercase(), cell.text))
         };

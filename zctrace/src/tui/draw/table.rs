@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::pen::{self, Pen, bar, cut, padded};
-use crate::columns::Tone;
-use crate::tui::listing::{Head, Table, with_table};
+use crate::columns::{Head, Tone};
+use crate::tui::listing::{Table, with_table};
 use crate::tui::ui::Ui;
 
 /// A column that has a place: which, and how wide.
@@ -22,8 +22,8 @@ pub struct Place {
 
 /// Which columns fit, and where.
 #[must_use]
-pub fn places(heads: &[Head], width: u16) -> Vec<Place> {
-    let mut ranked: Vec<(usize, &Head)> = heads.iter().enumerate().collect();
+pub fn places(heads: &[&Head], width: u16) -> Vec<Place> {
+    let mut ranked: Vec<(usize, &Head)> = heads.iter().copied().enumerate().collect();
     ranked.sort_by_key(|(i, h)| (h.rank, *i));
     let mut used = 1u16;
     let mut chosen = Vec::new();
@@ -39,18 +39,15 @@ pub fn places(heads: &[Head], width: u16) -> Vec<Place> {
     let spare = width.saturating_sub(used);
     let mut x = 1;
     let mut places = Vec::new();
-    let mut given = 0;
     for (column, head) in chosen {
         let more = if shares == 0 {
             0
         } else {
             u16::try_from(u32::from(spare) * u32::from(head.flex) / u32::from(shares)).unwrap_or(0)
         };
-        given += more;
         places.push(Place { column, x, width: (head.width + more).min(width.saturating_sub(x)) });
         x += head.width + more + 1;
     }
-    debug_assert!(given <= spare);
     places
 }
 
@@ -65,7 +62,7 @@ pub fn draw(ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer) {
     });
 }
 
-fn titles(ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer, heads: &[Head], places: &[Place]) {
+fn titles(ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer, heads: &[&Head], places: &[Place]) {
     let tab = ui.tab();
     for place in places {
         let Some(head) = heads.get(place.column) else { continue };
@@ -136,7 +133,7 @@ fn draw_rows(ui: &Ui, pen: Pen, area: Rect, buf: &mut Buffer, table: &dyn Table,
 
 /// Why there is nothing.
 fn empty(ui: &Ui, table: &dyn Table) -> String {
-    let filter = ui.tab().filter;
+    let filter = &ui.tab().filter;
     if !table.is_empty() {
         return format!("none of {} rows passes the filter  {}   Esc clears it", table.len(), filter.text());
     }
