@@ -1,10 +1,8 @@
 //! The only wiring: frames -> recording (verbatim) -> decode -> order -> engine -> outputs.
 
-use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read};
 use std::path::Path;
-use std::rc::Rc;
 
 use crate::board::{Board, Picture};
 use crate::engine::Engine;
@@ -12,58 +10,8 @@ use crate::event::{Decoded, decode};
 use crate::model::{Fact, TransferId};
 use crate::order::Order;
 use crate::select::Select;
-use crate::sink::{JsonLines, Lines, Summary};
+use crate::sink::{Sink, Summary};
 use crate::trace::{End, Reader, TraceError, Writer};
-
-/// Where facts go.
-pub enum Output {
-    /// JSON lines.
-    Json(JsonLines<Box<dyn Write>>),
-    /// A line for each transfer.
-    Lines(Lines<Box<dyn Write>>),
-    /// Memory.
-    Collect(Rc<RefCell<Vec<Fact>>>),
-}
-
-impl Output {
-    /// JSON lines to `to`.
-    #[must_use]
-    pub fn json(to: Box<dyn Write>) -> Self {
-        Self::Json(JsonLines::new(to))
-    }
-
-    /// Text lines to `to`.
-    #[must_use]
-    pub fn lines(to: Box<dyn Write>) -> Self {
-        Self::Lines(Lines::new(to))
-    }
-
-    /// Into a list.
-    #[must_use]
-    pub fn collect() -> (Self, Rc<RefCell<Vec<Fact>>>) {
-        let list = Rc::new(RefCell::new(Vec::new()));
-        (Self::Collect(Rc::clone(&list)), list)
-    }
-
-    fn fact(&mut self, fact: &Fact) -> std::io::Result<()> {
-        match self {
-            Self::Json(json) => json.fact(fact),
-            Self::Lines(lines) => lines.fact(fact),
-            Self::Collect(list) => {
-                list.borrow_mut().push(fact.clone());
-                Ok(())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Json(json) => json.flush(),
-            Self::Lines(lines) => lines.flush(),
-            Self::Collect(_) => Ok(()),
-        }
-    }
-}
 
 /// Everything behind a source.
 pub struct Pipeline {
@@ -71,7 +19,7 @@ pub struct Pipeline {
     order: Order,
     engine: Engine,
     select: Select,
-    outputs: Vec<Output>,
+    outputs: Vec<Box<dyn Sink>>,
     keeps: Keeps,
     facts: Vec<Fact>,
 }
@@ -87,7 +35,7 @@ enum Keeps {
 impl Pipeline {
     /// `tap`: frames are recorded there before anything else happens to them.
     #[must_use]
-    pub fn new(tap: Option<Writer<File>>, outputs: Vec<Output>) -> Self {
+    pub fn new(tap: Option<Writer<File>>, outputs: Vec<Box<dyn Sink>>) -> Self {
         Self::keeping(Keeps::Summary(Box::default()), tap, outputs)
     }
 
@@ -97,7 +45,7 @@ impl Pipeline {
         Self::keeping(Keeps::Board(Box::default()), None, Vec::new())
     }
 
-    fn keeping(keeps: Keeps, tap: Option<Writer<File>>, outputs: Vec<Output>) -> Self {
+    fn keeping(keeps: Keeps, tap: Option<Writer<File>>, outputs: Vec<Box<dyn Sink>>) -> Self {
         Self {
             tap,
             order: Order::default(),
@@ -185,9 +133,7 @@ impl Pipeline {
             Keeps::Board(_) => Summary::default(),
         };
         for output in &mut self.outputs {
-            if let Output::Json(json) = output {
-                json.finish(&summary)?;
-            }
+            output.finish(&summary)?;
         }
         self.flush()?;
         Ok(summary)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::capture::{Limits, capture, live_failure, runtime};
 use super::{Exit, filters};
 use crate::cli::LiveArgs;
-use crate::pipeline::{Output, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::sink::{JsonLines, Lines, Sink};
 use crate::source::Live;
 
 pub(super) fn run(args: &LiveArgs) -> anyhow::Result<Exit> {
@@ -15,8 +16,9 @@ pub(super) fn run(args: &LiveArgs) -> anyhow::Result<Exit> {
     if !args.json && !args.lines && super::screen::is_terminal() {
         return super::watch::run(args, resolved);
     }
-    let out = Box::new(BufWriter::new(std::io::stdout()));
-    let output = if args.json { Output::json(out) } else { Output::lines(out) };
+    let out = BufWriter::new(std::io::stdout());
+    let output: Box<dyn Sink> =
+        if args.json { Box::new(JsonLines::new(out)) } else { Box::new(Lines::new(out)) };
     let mut pipeline = Pipeline::new(None, vec![output]);
     let mut live = Live::start(&resolved.options, resolved.asked, &mut |b: &[u8]| pipeline.frame(b))
         .map_err(live_failure)?;

@@ -10,7 +10,8 @@ use super::capture::{Limits, capture, live_failure, runtime};
 use super::{Exit, child, filters};
 use crate::cli::RecordArgs;
 use crate::invoker::create;
-use crate::pipeline::{Output, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::sink::{JsonLines, Sink};
 use crate::source::{Asked, Live};
 use crate::trace::Writer;
 
@@ -33,9 +34,9 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
             .words
             .push(format!("command={}", args.command.join(std::ffi::OsStr::new(" ")).to_string_lossy()));
     }
-    let mut outputs = Vec::new();
+    let mut outputs: Vec<Box<dyn Sink>> = Vec::new();
     if args.json {
-        outputs.push(Output::json(Box::new(BufWriter::new(std::io::stdout()))));
+        outputs.push(Box::new(JsonLines::new(BufWriter::new(std::io::stdout()))));
     }
     let tap = Writer::new(file)?;
     let mut pipeline = Pipeline::new(Some(tap), outputs);

@@ -6,11 +6,13 @@ use anyhow::Context as _;
 
 use super::Exit;
 use crate::cli::{FailOn, ReportArgs};
-use crate::pipeline::{self, Output, Pipeline};
+use crate::pipeline::{self, Pipeline};
+use crate::sink::{JsonLines, Sink};
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     let mut out: Box<dyn Write> = Box::new(BufWriter::new(std::io::stdout()));
-    let outputs = if args.json { vec![Output::json(out)] } else { Vec::new() };
+    let outputs: Vec<Box<dyn Sink>> =
+        if args.json { vec![Box::new(JsonLines::new(out))] } else { Vec::new() };
     let mut pipeline = Pipeline::new(None, outputs);
     let end =
         pipeline::replay(&args.file, &mut pipeline).with_context(|| format!("{}", args.file.display()))?;

@@ -6,13 +6,33 @@ use std::sync::Arc;
 use super::{FileRef, TransferId};
 
 /// Number of a mutation in its trace, in the order in which they were found to hit something, from 1.
-/// 0: it has none yet.
+/// 0: it has none yet. In a merged recording, the upper 16 bits are the number of the part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MutationId(pub u64);
 
 impl fmt::Display for MutationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "m{}", self.0)
+        if self.part() != 0 {
+            write!(f, "{}:", self.part())?;
+        }
+        write!(f, "m{}", self.0 & NUMBER)
+    }
+}
+
+/// What is not the part.
+const NUMBER: u64 = u64::MAX >> 16;
+
+impl MutationId {
+    /// Which part of a merged recording it is of.
+    #[must_use]
+    pub fn part(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// The same, of that part.
+    #[must_use]
+    pub fn of_part(self, part: u16) -> Self {
+        Self(u64::from(part) << 48 | (self.0 & NUMBER))
     }
 }
 

@@ -9,8 +9,14 @@ use zctrace_common::user::loss;
 /// Header of a trace, as stated by the machine that made it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceInfo {
+    /// Which part of a merged recording; 0 in any other.
+    #[serde(skip)]
+    pub part: u16,
     /// `zctrace x.y.z`
     pub tool: String,
+    /// `uname -n` of the machine that was traced, hostile; empty in recordings before it was kept.
+    #[serde(default)]
+    pub host: String,
     /// `uname -r`
     pub kernel: String,
     /// CLOCK_MONOTONIC at the start, nanoseconds. 0 in the recorded text; the frame carries it.

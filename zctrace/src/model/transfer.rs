@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::MutationId;
 
 /// `cpu` and `seq` of the frame that stated the submit: unique in a trace, the same on every replay.
+/// In a merged recording, the upper half of `cpu` is the number of the part: 0 in any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransferId {
     /// CPU of the submit.
@@ -18,13 +19,28 @@ pub struct TransferId {
 impl TransferId {
     /// Before every other.
     pub const MIN: Self = Self { cpu: 0, seq: 0 };
+    /// Which part of a merged recording it is of.
+    #[must_use]
+    pub fn part(self) -> u16 {
+        (self.cpu >> 16) as u16
+    }
+
+    /// The same, of that part.
+    #[must_use]
+    pub fn of_part(self, part: u16) -> Self {
+        Self { cpu: u32::from(part) << 16 | (self.cpu & 0xffff), ..self }
+    }
+
     /// After every other.
     pub const MAX: Self = Self { cpu: u32::MAX, seq: u64::MAX };
 }
 
 impl fmt::Display for TransferId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.cpu, self.seq)
+        if self.part() != 0 {
+            write!(f, "{}:", self.part())?;
+        }
+        write!(f, "{}-{}", self.cpu & 0xffff, self.seq)
     }
 }
 

@@ -23,8 +23,9 @@ use crate::board::Picture;
 use crate::board::link::{Command, Go, Sight, Viewer, link};
 use crate::event::user_frame;
 use crate::model::{Fact, TransferId, Verdict};
-use crate::pipeline::{self, Output, Pipeline};
+use crate::pipeline::{self, Pipeline};
 use crate::sim::{Delivery, Knobs, Rng, story};
+use crate::sink::Collect;
 use crate::sink::Summary;
 use crate::trace::{End, Reader, TraceError, Writer, span};
 
@@ -63,11 +64,11 @@ fn recording(seed: u64) -> NamedTempFile {
 
 /// What a replay that looks at nothing meanwhile says.
 fn plain(path: &Path) -> (Vec<Fact>, Summary, Option<End>) {
-    let (output, facts) = Output::collect();
-    let mut pipeline = Pipeline::new(None, vec![output]);
+    let facts = Collect::default();
+    let mut pipeline = Pipeline::new(None, vec![Box::new(facts.clone())]);
     let end = pipeline::replay(path, &mut pipeline).unwrap();
     let summary = pipeline.finish().unwrap();
-    let facts = facts.borrow().clone();
+    let facts = facts.take();
     (facts, summary, end)
 }
 

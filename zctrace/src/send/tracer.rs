@@ -1,10 +1,8 @@
 //! A tracer of this process's own sends, on a thread of its own: what it sees must be taken out of the ring
 //! whether the program asks or not.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,7 +16,8 @@ use zctrace_common::user::kind;
 
 use crate::bpf::Options;
 use crate::model::{Fact, Mode, Mutation, MutationId, Transfer};
-use crate::pipeline::{Output, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::sink::Collect;
 use crate::source::{Asked, Live, LiveError};
 
 /// Bytes of the ring: only this process's splices are in it.
@@ -182,8 +181,8 @@ fn options(contents: Mode) -> Options {
 }
 
 fn run(contents: Mode, shared: &Shared, told: &SyncSender<Result<bool, LiveError>>) {
-    let (output, facts) = Output::collect();
-    let mut pipeline = Pipeline::new(None, vec![output]);
+    let facts = Collect::default();
+    let mut pipeline = Pipeline::new(None, vec![Box::new(facts.clone())]);
     let asked = Asked { words: vec!["send".into()], ..Asked::default() };
     let started = Live::start(&options(contents), asked, &mut |b: &[u8]| pipeline.frame(b));
     let mut live = match started {
@@ -203,7 +202,7 @@ fn run(contents: Mode, shared: &Shared, told: &SyncSender<Result<bool, LiveError
 fn follow(
     live: &mut Live,
     pipeline: &mut Pipeline,
-    facts: &Rc<RefCell<Vec<Fact>>>,
+    facts: &Collect,
     shared: &Shared,
 ) -> Result<(), LiveError> {
     let mut looks = 0u32;
@@ -224,7 +223,7 @@ fn follow(
             live.checkpoint(&mut consume)?;
         }
         let mut state = shared.lock();
-        for fact in facts.borrow_mut().drain(..) {
+        for fact in facts.take() {
             hand_out(&mut state, fact);
         }
         state.passed_ns = passed_ns;

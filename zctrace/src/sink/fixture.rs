@@ -100,7 +100,9 @@ pub(crate) fn loss(what: LossWhat, records: u64) -> Fact {
 
 pub(crate) fn info() -> TraceInfo {
     TraceInfo {
+        part: 0,
         tool: "zctrace 0.1.0".into(),
+        host: "fileserver".into(),
         kernel: "6.12.1".into(),
         start_ns: START,
         start_realtime_ns: 1_700_000_000_000_000_000,

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::summary::Summary;
+use super::{Sink, Summary};
 use crate::distribution::Distribution;
 use crate::model::{
     Fact, FileRef, Fingerprints, LossLine, Memory, Mutation, ProbeStatus, SockRef, TraceInfo, Transfer,
@@ -44,6 +44,8 @@ struct Trace<'a> {
     r#type: &'static str,
     schema: u32,
     tool: &'a str,
+    /// `null`: it was not recorded.
+    host: Option<&'a str>,
     kernel: &'a str,
     start_ns: u64,
     start_realtime_ns: u64,
@@ -175,6 +177,7 @@ fn trace(t: &TraceInfo) -> Trace<'_> {
         r#type: "trace",
         schema: 1,
         tool: &t.tool,
+        host: (!t.host.is_empty()).then_some(t.host.as_str()),
         kernel: &t.kernel,
         start_ns: t.start_ns,
         start_realtime_ns: t.start_realtime_ns,
@@ -301,12 +304,10 @@ impl<W: Write> JsonLines<W> {
         bytes.push(b'\n');
         self.to.write_all(&bytes)
     }
+}
 
-    /// Writes one fact.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn fact(&mut self, fact: &Fact) -> io::Result<()> {
+impl<W: Write> Sink for JsonLines<W> {
+    fn fact(&mut self, fact: &Fact) -> io::Result<()> {
         match fact {
             Fact::Trace(t) => self.line(&trace(t)),
             Fact::Transfer(t) => self.line(&transfer(t)),
@@ -315,19 +316,11 @@ impl<W: Write> JsonLines<W> {
         }
     }
 
-    /// Makes what was written visible.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
 
-    /// Writes the last line.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish(&mut self, s: &Summary) -> io::Result<()> {
+    fn finish(&mut self, s: &Summary) -> io::Result<()> {
         self.line(&SummaryLine {
             r#type: "summary",
             transfers: s.transfers(),

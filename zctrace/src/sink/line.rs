@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::{Sink, Summary};
 use crate::model::{Fact, LossLine, Mutation, Outcome, Transfer, Verdict};
 use crate::text;
 
@@ -22,25 +23,6 @@ impl<W: Write> Lines<W> {
     /// Writes to `to`.
     pub fn new(to: W) -> Self {
         Self { to, start_ns: 0 }
-    }
-
-    /// Writes one fact.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn fact(&mut self, fact: &Fact) -> io::Result<()> {
-        match fact {
-            Fact::Trace(t) => {
-                self.start_ns = t.start_ns;
-                for missing in text::missing(t) {
-                    writeln!(self.to, "{}", text::shorten(&missing, WIDTH))?;
-                }
-                self.row(["TIME", "PROCESS", "API", "FILE", "OFFSET+BYTES", "PEER", "GAP", "EXPOSED", "END"])
-            }
-            Fact::Transfer(t) => self.transfer(t),
-            Fact::Mutation(m) => self.mutation(m),
-            Fact::Loss(l) => self.loss(l),
-        }
     }
 
     fn row(&mut self, cells: [&str; 9]) -> io::Result<()> {
@@ -100,12 +82,29 @@ impl<W: Write> Lines<W> {
         text.truncate(seconds.max(9));
         text.trim_end_matches('.').into()
     }
+}
 
-    /// Makes what was written visible.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn flush(&mut self) -> io::Result<()> {
+impl<W: Write> Sink for Lines<W> {
+    fn fact(&mut self, fact: &Fact) -> io::Result<()> {
+        match fact {
+            Fact::Trace(t) => {
+                self.start_ns = t.start_ns;
+                for missing in text::missing(t) {
+                    writeln!(self.to, "{}", text::shorten(&missing, WIDTH))?;
+                }
+                self.row(["TIME", "PROCESS", "API", "FILE", "OFFSET+BYTES", "PEER", "GAP", "EXPOSED", "END"])
+            }
+            Fact::Transfer(t) => self.transfer(t),
+            Fact::Mutation(m) => self.mutation(m),
+            Fact::Loss(l) => self.loss(l),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+
+    fn finish(&mut self, _: &Summary) -> io::Result<()> {
         self.to.flush()
     }
 }

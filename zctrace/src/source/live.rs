@@ -77,7 +77,9 @@ impl Live {
         let (mono_ns, real_ns) = (monotonic_ns(), realtime_ns());
         let uname = rustix::system::uname();
         let info = TraceInfo {
+            part: 0,
             tool: concat!("zctrace ", env!("CARGO_PKG_VERSION")).into(),
+            host: uname.nodename().to_string_lossy().into_owned(),
             kernel: uname.release().to_string_lossy().into_owned(),
             start_ns: mono_ns,
             start_realtime_ns: real_ns,

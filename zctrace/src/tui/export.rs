@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::board::Picture;
 use crate::invoker::create_new;
 use crate::model::{Fact, LossLine, TransferId};
-use crate::sink::{JsonLines, Summary};
+use crate::sink::{JsonLines, Sink as _, Summary};
 
 /// Every loss that is kept, and the others together.
 fn losses(p: &Picture) -> Vec<LossLine> {

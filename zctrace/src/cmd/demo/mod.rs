@@ -12,8 +12,8 @@ pub(super) use play::send;
 use super::capture::{live_failure, wind_down};
 use super::{Exit, Failure, filters, record};
 use crate::cli::{DemoArgs, Filters};
-use crate::model::Fact;
-use crate::pipeline::{Output, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::sink::Collect;
 use crate::source::Live;
 
 /// Made by `zctrace demo -o`.
@@ -44,8 +44,8 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
     let mut resolved = filters::resolve(&Filters { pid: vec![stage.sender_pid()], ..Filters::default() })?;
     resolved.asked.words = vec!["demo".into()];
     let tap = record::tap(args.output.as_deref())?;
-    let (output, facts) = Output::collect();
-    let mut pipeline = Pipeline::new(tap, vec![output]);
+    let facts = Collect::default();
+    let mut pipeline = Pipeline::new(tap, vec![Box::new(facts.clone())]);
     let mut consume = |b: &[u8]| pipeline.frame(b);
     let mut live = Live::start(&resolved.options, resolved.asked, &mut consume).map_err(live_failure)?;
     eprintln!(
@@ -61,16 +61,16 @@ fn live(args: &DemoArgs) -> anyhow::Result<String> {
     stage.end()?;
     wind_down(&mut live, &mut consume)?;
     pipeline.finish()?;
-    let facts: Vec<Fact> = facts.borrow().clone();
+    let facts = facts.take();
     Ok(story::tell(&facts, Some(&seen)))
 }
 
 fn recorded() -> anyhow::Result<String> {
-    let (output, facts) = Output::collect();
-    let mut pipeline = Pipeline::new(None, vec![output]);
+    let facts = Collect::default();
+    let mut pipeline = Pipeline::new(None, vec![Box::new(facts.clone())]);
     crate::pipeline::replay_from(RECORDING, &mut pipeline)?;
     pipeline.finish()?;
-    let facts: Vec<Fact> = facts.borrow().clone();
+    let facts = facts.take();
     let mut text = String::from("\n*** This is a RECORDING that comes with zctrace, not this machine. ***\n");
     text.push_str(&story::tell(&facts, None));
     Ok(text)

@@ -15,8 +15,8 @@ use super::capture::{Beat, DRAIN, live_failure, runtime, wind_down};
 use super::{Exit, filters, record, report};
 use crate::cli::{Filters, LabArgs};
 use crate::lab::{Atlas, Observed, json_lines, judge, page, table};
-use crate::model::Fact;
-use crate::pipeline::{Output, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::sink::Collect;
 use crate::source::Live;
 use actors::Actors;
 
@@ -30,14 +30,14 @@ pub(super) fn run(args: &LabArgs) -> anyhow::Result<Exit> {
     let mut resolved = filters::resolve(&asked)?;
     resolved.asked.words = vec!["lab".into()];
     let tap = record::tap(args.output.as_deref())?;
-    let (output, facts) = Output::collect();
-    let mut pipeline = Pipeline::new(tap, vec![output]);
+    let facts = Collect::default();
+    let mut pipeline = Pipeline::new(tap, vec![Box::new(facts.clone())]);
     let mut consume = |b: &[u8]| pipeline.frame(b);
     let mut live = Live::start(&resolved.options, resolved.asked, &mut consume).map_err(live_failure)?;
     let began = Instant::now();
     let seen = runtime()?.block_on(watch(&mut live, &mut pipeline, &mut actors, all))?;
     pipeline.finish()?;
-    let facts: Vec<Fact> = facts.borrow().clone();
+    let facts = facts.take();
     let atlas = Atlas::new(judge(seen, &facts, pid), &facts, began.elapsed());
     if let Some(mut to) = html {
         to.write_all(page(&atlas).as_bytes()).context("writing the page")?;

@@ -17,7 +17,7 @@ fn the_trace() {
     assert_eq!(
         json(&Fact::Trace(Box::new(fixture::info()))),
         concat!(
-            r#"{"type":"trace","schema":1,"tool":"zctrace 0.1.0","kernel":"6.12.1","start_ns":5000000000,"#,
+            r#"{"type":"trace","schema":1,"tool":"zctrace 0.1.0","host":"fileserver","kernel":"6.12.1","start_ns":5000000000,"#,
             r#""start_realtime_ns":1700000000000000000,"filters":["pid=4242"],"probes":["#,
             r#"{"name":"kmem:kfree","state":"attached"},"#,
             r#"{"name":"tcp:tcp_probe","state":"missing","reason":"not in this kernel"}],"#,
