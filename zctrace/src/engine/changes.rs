@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{
     ChangeEnter, ChangeExit, Dirtied, Mapped, Removed, change, change_flag, exit_flag,
@@ -28,7 +29,7 @@ const PATIENCE_NS: u64 = 10_000_000_000;
 const MOST: usize = 4096;
 
 /// A call that has not returned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Running {
     /// `None`: named by a path, so any file.
     file: Option<FileId>,
@@ -62,7 +63,7 @@ impl Running {
 }
 
 /// A change that is over.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Done {
     kind: MutationKind,
     /// Another task than the one that asked for it may have made it.
@@ -133,7 +134,7 @@ impl Done {
 }
 
 /// What is known of one lent file, or of a process's memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Log {
     /// As its last transfer knew it.
     file: Option<FileRef>,
@@ -148,7 +149,7 @@ struct Log {
 }
 
 /// Every change that may still matter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Changes {
     running: BTreeMap<u64, Running>,
     /// Calls that named their file by a path and are over, since the last checkpoint.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
 use zctrace_common::kernel::{Print, head_flag, when};
 
 use super::HeadState;
@@ -24,7 +25,7 @@ pub(super) fn file_of(t: &Transfer) -> File {
     t.file.as_ref().map_or(MEMORY, |f| (f.id.dev, f.id.ino))
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Hold {
     id: TransferId,
     /// The call that made it: holds of one call are in the order of its bytes.
@@ -68,7 +69,7 @@ pub(super) struct Sent {
 }
 
 /// A range in a packet that no transfer claimed, kept while a call is running that may.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Stray {
     head: u64,
     file: File,
@@ -81,7 +82,7 @@ struct Stray {
 const STRAYS: usize = 4096;
 
 /// One socket without sequence numbers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Dgram {
     holds: BTreeMap<u64, Hold>,
     /// Holds that wait for packets to show something.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use zctrace_common::user::loss;
 
 use super::changes::Changes;
@@ -26,7 +27,7 @@ const HELD_UP_NS: u64 = 100_000_000;
 const RESENT: usize = 64;
 
 /// Who runs where: a CPU, and the task that it runs or has interrupted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Context {
     pub(super) cpu: u32,
     pub(super) task: u64,
@@ -40,7 +41,7 @@ impl Context {
 }
 
 /// What a notification says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Told {
     pub(super) at: u64,
     pub(super) by: Context,
@@ -56,21 +57,21 @@ impl Told {
 }
 
 /// The end of one hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Close {
     pub(super) at: u64,
     pub(super) by: ReleasedBy,
 }
 
 /// The end of a hold of a pipe.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Drain {
     pub(super) at: u64,
     /// `None`: the pages were handed on, and what became of them there says how it ended.
     pub(super) by: Option<ReleasedBy>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Open {
     t: Transfer,
     cgroup: u64,
@@ -113,12 +114,13 @@ pub(super) struct Unstated<'a> {
 }
 
 /// Every transfer that has not been stated yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ledger {
     open: BTreeMap<TransferId, Open>,
     /// By the time from which it can be stated.
     pending: BTreeMap<(u64, TransferId), Open>,
     /// Somebody wants to know what one of them depends on.
+    #[serde(skip)]
     pub(super) witness: Option<Box<Witness>>,
 }
 

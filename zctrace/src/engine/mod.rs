@@ -14,6 +14,7 @@ mod names;
 mod notices;
 mod ops;
 mod pipe;
+mod pod;
 mod prints;
 pub mod rules;
 mod seq;
@@ -25,6 +26,7 @@ mod witness;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use zctrace_common::frame::{Header, USER_CPU};
 use zctrace_common::kernel::{
     Head, HeadFree, HeadLen, Pipe, Print, Proc, Sock, SockEnd, TCP_CLOSE, family, free_flag, full_map,
@@ -47,13 +49,13 @@ use crate::model::{
 };
 
 /// How a socket keeps track of bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Kind {
     Stream(Stream),
     Dgram(Dgram),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct SockState {
     name: Arc<SockRef>,
     kind: Kind,
@@ -74,7 +76,7 @@ struct SockState {
     notices: Notices,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct HeadState {
     sock: u64,
     start: u64,
@@ -95,7 +97,7 @@ fn transfer_of(id: u64) -> TransferId {
 }
 
 /// What the engine could not use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Events that refer to something never introduced: lost, or from before the trace.
     pub orphans: u64,
@@ -108,7 +110,7 @@ pub struct Stats {
 }
 
 /// State of a trace.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Engine {
     ledger: Ledger,
     names: Names,

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use zctrace_common::kernel::{Path, Sock, family};
 
 use crate::model::{FileId, FileRef, SockAddr, SockRef};
 
 /// Names seen so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Names {
     paths: HashMap<FileId, Arc<[u8]>>,
     cgroups: HashMap<u64, Arc<str>>,

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use super::ledger::Told;
 use crate::model::TransferId;
+use serde::{Deserialize, Serialize};
 
 /// Ranges kept while calls run.
 const RECENT: usize = 4096;
 
 /// The numbers of one socket.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Notices {
     due: BTreeMap<u32, TransferId>,
     /// Calls that have not returned.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::{
     Notify, OpAt, OpEnter, OpExit, end, memory, notify_flag, op, op_exit, op_flag, op_more,
@@ -18,8 +19,9 @@ use super::{Engine, Kind};
 use crate::model::{Api, Copied, FileId, Memory, MemoryKind, Reason, ReleasedBy, Transfer, TransferId};
 
 /// An operation that has not returned yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Call {
+    #[serde(with = "super::pod")]
     pub(super) enter: OpEnter,
     pub(super) id: TransferId,
     entered: u64,

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use super::ledger::{Drain, Ledger};
 use super::seq::Unwrap;
 use crate::model::{Reason, TransferId};
+use serde::{Deserialize, Serialize};
 
 const PAGE: u64 = 4096;
 
 /// Consecutive slots of one transfer: slot `first + i` carries file page `off / PAGE + i`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Run {
     id: TransferId,
     /// One past the last slot; `None` while the producer's call runs.
@@ -31,7 +32,7 @@ pub(super) struct Position {
 }
 
 /// File bytes of one transfer that lie between two positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Segment {
     pub(super) id: TransferId,
     pub(super) start: u64,
@@ -51,7 +52,7 @@ impl Segment {
 }
 
 /// One tracked pipe.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct PipeState {
     slots: Unwrap,
     tail: u64,

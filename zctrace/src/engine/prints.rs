@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use zctrace_common::kernel::{Print, when};
 
 use crate::event::pages;
@@ -19,7 +20,7 @@ const MOST: usize = 1 << 16;
 const WAYS: usize = 8;
 
 /// Some bytes of one page of the file, as they were at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Piece {
     pub(super) when: u8,
     /// It was looked at between these, nanoseconds.
@@ -39,7 +40,7 @@ pub(super) fn pieces(p: &Print, at: u64) -> impl Iterator<Item = Piece> {
 }
 
 /// All that was seen of one transfer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Prints {
     /// By file page.
     pages: BTreeMap<u64, Vec<Piece>>,

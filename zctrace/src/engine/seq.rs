@@ -1,7 +1,9 @@
 //! 32-bit numbers of the kernel that wrap (TCP sequence numbers, pipe slots) as 64-bit ones.
 
+use serde::{Deserialize, Serialize};
+
 /// Follows a wrapping counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Unwrap {
     at: u64,
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use zctrace_common::kernel::{PRINT_PAGES, Print, when};
 
 use super::dgram::{MEMORY, cut};
@@ -15,7 +16,7 @@ use super::seq::Unwrap;
 use super::witness::Clue;
 use crate::model::{Copied, Reason, ReleasedBy, Resent, TransferId};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Hold {
     id: TransferId,
     end: u64,
@@ -50,7 +51,7 @@ pub(super) struct Place {
 }
 
 /// A freed head, kept while a call runs that may turn out to have moved bytes into it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Recent {
     /// 0: it is not about a head.
     head: u64,
@@ -70,7 +71,7 @@ fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
 const RECENT: usize = 1 << 16;
 
 /// How far something has come, and when it got there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Mark {
     to: u64,
     at: u64,
@@ -94,7 +95,7 @@ impl Mark {
 }
 
 /// One TCP socket's byte stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stream {
     seq: Unwrap,
     acked: Mark,
@@ -125,9 +126,10 @@ pub(super) struct Stream {
 }
 
 /// Fingerprints of bytes in the stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Seen {
     at: u64,
+    #[serde(with = "super::pod::boxed")]
     print: Box<Print>,
     /// Of the bytes that were let go of: those that nobody else held.
     last: Vec<(u64, u64)>,

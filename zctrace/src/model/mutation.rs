@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{FileRef, TransferId};
 
 /// Number of a mutation in its trace, in the order in which they were found to hit something, from 1.
 /// 0: it has none yet. In a merged recording, the upper 16 bits are the number of the part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MutationId(pub u64);
 
 impl fmt::Display for MutationId {
@@ -37,7 +39,7 @@ impl MutationId {
 }
 
 /// How the bytes were changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MutationKind {
     /// `write` and its family.
     Write,
@@ -68,7 +70,7 @@ pub enum MutationKind {
 }
 
 /// What showed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SeenBy {
     /// The call.
     Syscall,
@@ -79,7 +81,7 @@ pub enum SeenBy {
 }
 
 /// Where in a transfer's life a mutation began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Before its first byte was handed to a device.
     BeforeXmit,
@@ -90,7 +92,7 @@ pub enum Phase {
 }
 
 /// One transfer that a mutation overlaps in time and bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Hit {
     /// Transfer.
     pub transfer: TransferId,

@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::MutationId;
 
 /// `cpu` and `seq` of the frame that stated the submit: unique in a trace, the same on every replay.
 /// In a merged recording, the upper half of `cpu` is the number of the part: 0 in any other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TransferId {
     /// CPU of the submit.
     pub cpu: u32,
@@ -45,7 +47,7 @@ impl fmt::Display for TransferId {
 }
 
 /// The interface that lent the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Api {
     /// `sendfile(2)`
     Sendfile,
@@ -75,7 +77,7 @@ impl Api {
 }
 
 /// Why no page was lent: the kernel copied the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Copied {
     /// The file is open with O_DIRECT: `copy_splice_read()` reads past the page cache.
     DirectIo,
@@ -97,7 +99,7 @@ pub enum Copied {
 }
 
 /// What a piece of memory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MemoryKind {
     /// Anonymous.
     Anonymous,
@@ -112,7 +114,7 @@ pub enum MemoryKind {
 }
 
 /// Memory of the process that was lent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Memory {
     /// What the mapping at its first byte is.
     pub kind: MemoryKind,
@@ -125,7 +127,7 @@ pub struct Memory {
 }
 
 /// What bytes are bytes of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// A file; offsets count from its start.
     File(FileId),
@@ -134,7 +136,7 @@ pub enum Source {
 }
 
 /// How the last reference was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ReleasedBy {
     /// The peer's acknowledgement freed the last head.
     Ack,
@@ -155,7 +157,7 @@ pub enum ReleasedBy {
 }
 
 /// Whether step 2 was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// Seen.
     Released,
@@ -166,7 +168,7 @@ pub enum Outcome {
 }
 
 /// Whether the bytes changed inside the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     /// Evidence is complete and shows no change.
     Clean,
@@ -190,7 +192,7 @@ impl Verdict {
 }
 
 /// Which version of the bytes went out, as far as fingerprints saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Content {
     /// What was lent at the submit.
     SentOld,
@@ -201,7 +203,7 @@ pub enum Content {
 }
 
 /// Why an outcome or a verdict is not certain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// Records were lost while the window was open.
     Loss,
@@ -260,7 +262,7 @@ pub enum Reason {
 }
 
 /// Which file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId {
     /// Device, kernel encoding (`major << 20 | minor`).
     pub dev: u32,
@@ -271,7 +273,7 @@ pub struct FileId {
 }
 
 /// The file whose pages were lent.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileRef {
     /// Which.
     pub id: FileId,
@@ -280,7 +282,7 @@ pub struct FileRef {
 }
 
 /// One end of a socket.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SockAddr {
     /// Address and port.
     Inet(IpAddr, u16),
@@ -291,7 +293,7 @@ pub enum SockAddr {
 }
 
 /// A socket's identity, as it was when first seen.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SockRef {
     /// The trace's own number for it.
     pub id: u64,
@@ -308,7 +310,7 @@ pub struct SockRef {
 }
 
 /// Bytes that were sent again (`tcp_retransmit_skb`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resent {
     /// File offset of the first byte, or its address.
     pub off: u64,
@@ -344,7 +346,7 @@ impl Resent {
 
 /// One submitted operation that lent pages to a socket or pipe. Times are CLOCK_MONOTONIC
 /// nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Unique in the trace.
     pub id: TransferId,
@@ -401,6 +403,7 @@ pub struct Transfer {
     /// Why not certain; sorted, without repeats.
     pub reasons: Vec<Reason>,
     /// Names of the rules that apply, the gravest first.
+    #[serde(skip)]
     pub rules: Vec<&'static str>,
     /// What changed in the window.
     pub mutations: Vec<MutationId>,
