@@ -113,6 +113,53 @@ pub fn decode(bytes: &[u8]) -> Decoded {
     Decoded::Frame(header, event)
 }
 
+fn again(h: &Header, body: &impl Pod, text: &[u8]) -> Vec<u8> {
+    frame(h.kind, h.cpu, h.seq, h.ts, h.task, body, text)
+}
+
+/// A frame as [`decode`] read it: what this version does not know of it is gone.
+#[must_use]
+pub fn encode(h: &Header, event: &Event) -> Vec<u8> {
+    match event {
+        Event::OpEnter(x) => again(h, x, &[]),
+        Event::OpExit(x) => again(h, x, &[]),
+        Event::OpAt(x) => again(h, x, &[]),
+        Event::Notify(x) => again(h, x, &[]),
+        Event::Sock(x) => again(h, &**x, &[]),
+        Event::SockEnd(x) => again(h, x, &[]),
+        Event::Head(x) => again(h, x, &[]),
+        Event::HeadLen(x) => again(h, x, &[]),
+        Event::HeadFree(x) => again(h, x, &[]),
+        Event::Ack(x) => again(h, x, &[]),
+        Event::Retransmit(x) => again(h, x, &[]),
+        Event::Extent(x) => again(h, x, &[]),
+        Event::Pipe(x) => again(h, x, &[]),
+        Event::Path(x) => again(h, &**x, &[]),
+        Event::Proc(x) => again(h, x, &[]),
+        Event::MapFull(x) => again(h, x, &[]),
+        Event::RxRead(x) => again(h, x, &[]),
+        Event::ChangeEnter(x) => again(h, x, &[]),
+        Event::ChangeExit(x) => again(h, x, &[]),
+        Event::Dirtied(x) => again(h, x, &[]),
+        Event::Removed(x) => again(h, x, &[]),
+        Event::Mapped(x) => again(h, x, &[]),
+        Event::Print(x) => again(h, &**x, &[]),
+        Event::Start(info) => {
+            let start = Start { mono_ns: info.start_ns, real_ns: info.start_realtime_ns };
+            again(h, &start, &serde_json::to_vec(info).unwrap_or_default())
+        }
+        Event::Checkpoint(x) => again(h, x, &[]),
+        Event::Loss(x) => again(h, x, &[]),
+        Event::Cgroup(id, path) => again(h, &Cgroup { id: *id }, path.as_bytes()),
+        Event::Stop(x) => again(h, x, &[]),
+        Event::Running(all, more) => {
+            let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
+            let list = Running { count, more: u32::from(*more) };
+            again(h, &list, bytemuck::cast_slice(all))
+        }
+    }
+}
+
 /// Where a run's part in each page begins in the file, its bytes, and their sum.
 pub fn pages(p: &Print) -> impl Iterator<Item = (u64, u64, u64)> {
     const PAGE: u64 = 4096;

@@ -28,6 +28,7 @@ pub mod send;
 pub mod sim;
 pub mod sink;
 pub mod source;
+pub mod stages;
 pub mod text;
 pub mod trace;
 #[cfg(feature = "tui")]

@@ -34,6 +34,11 @@ impl Order {
         self.held.len()
     }
 
+    /// Those frames.
+    pub fn waiting(&self) -> impl Iterator<Item = &(Header, Event)> {
+        self.held.iter()
+    }
+
     /// Takes a frame; hands on what is certain now.
     pub fn push(&mut self, header: Header, event: Event, out: &mut impl FnMut(&Header, &Event)) {
         let barrier = matches!(event, Event::Checkpoint(_) | Event::Stop(_));

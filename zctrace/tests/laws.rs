@@ -9,6 +9,7 @@ use zctrace::event::{Decoded, Event, decode};
 use zctrace::model::{Fact, MutationId, Outcome, Reason, Transfer, TransferId, Verdict};
 use zctrace::order::Order;
 use zctrace::sim::{Arrived, Delivery, Knobs, Story, Truth, story};
+use zctrace::stages::Stages;
 use zctrace_common::frame::Header;
 
 const STORY: Knobs = Knobs { steps: 600, races: false, wind_up: true };
@@ -25,6 +26,24 @@ fn run<F: AsRef<[u8]>>(frames: &[F]) -> (Vec<Fact>, Engine) {
     order.finish(&mut |h, e| engine.push(h, e, &mut facts));
     engine.finish(&mut facts);
     (facts, engine)
+}
+
+/// As [`run`], and at some barriers it goes on from what was saved there, as another reader would.
+fn run_and_restore<F: AsRef<[u8]>>(frames: &[F], every: usize) -> Vec<Fact> {
+    let (mut stages, mut facts) = (Stages::default(), Vec::new());
+    let mut take = |fact: Fact, _: &Engine| -> Result<(), ()> {
+        facts.push(fact);
+        Ok(())
+    };
+    for (n, bytes) in frames.iter().enumerate() {
+        stages.frame(bytes.as_ref(), &mut take).unwrap();
+        if n % every == every - 1 {
+            let saved = stages.save().unwrap();
+            stages = Stages::restore(&saved).unwrap();
+        }
+    }
+    stages.finish(&mut take).unwrap();
+    facts
 }
 
 /// End and first byte of changes.
@@ -346,6 +365,14 @@ proptest! {
             }
         }
         run(&frames);
+    }
+
+    /// Whoever begins at a saved state says what one says who has read everything.
+    #[test]
+    fn a_saved_state_is_all_that_matters(seed: u64, other: u64, every in 1usize..200, lose in 0u64..6) {
+        let story = story(seed, Knobs { races: seed % 2 == 0, wind_up: seed % 3 != 0, ..STORY });
+        let arrived = story.deliver(&Delivery { seed: other, between: 40, shuffle: lose == 0, lose });
+        prop_assert_eq!(run_and_restore(&arrived.frames, every), run(&arrived.frames).0);
     }
 
     #[test]
