@@ -6,22 +6,35 @@ use std::path::Path;
 
 use crate::board::{Board, Picture};
 use crate::engine::Engine;
-use crate::event::{Decoded, decode};
 use crate::model::{Fact, TransferId};
-use crate::order::Order;
-use crate::select::Select;
 use crate::sink::{Sink, Summary};
+use crate::stages::Stages;
 use crate::trace::{End, Reader, TraceError, Writer};
 
 /// Everything behind a source.
 pub struct Pipeline {
     tap: Option<Writer<File>>,
-    order: Order,
-    engine: Engine,
-    select: Select,
+    stages: Stages,
+    readers: Readers,
+}
+
+/// Who gets facts.
+struct Readers {
     outputs: Vec<Box<dyn Sink>>,
     keeps: Keeps,
-    facts: Vec<Fact>,
+}
+
+impl Readers {
+    fn take(&mut self, fact: Fact, engine: &Engine) -> anyhow::Result<()> {
+        for output in &mut self.outputs {
+            output.fact(&fact)?;
+        }
+        match &mut self.keeps {
+            Keeps::Summary(summary) => summary.add(&fact),
+            Keeps::Board(board) => board.fact(fact, engine.now()),
+        }
+        Ok(())
+    }
 }
 
 /// What is kept of facts.
@@ -46,21 +59,14 @@ impl Pipeline {
     }
 
     fn keeping(keeps: Keeps, tap: Option<Writer<File>>, outputs: Vec<Box<dyn Sink>>) -> Self {
-        Self {
-            tap,
-            order: Order::default(),
-            engine: Engine::new(),
-            select: Select::default(),
-            outputs,
-            keeps,
-            facts: Vec::new(),
-        }
+        Self { tap, stages: Stages::default(), readers: Readers { outputs, keeps } }
     }
 
     /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` unless it is watched.
     pub fn picture(&mut self, now_ns: u64, focus: Option<TransferId>) -> Option<Picture> {
-        match &mut self.keeps {
-            Keeps::Board(board) => Some(board.picture(&self.engine, &self.select, now_ns, focus)),
+        let (engine, select) = (self.stages.engine(), self.stages.select());
+        match &mut self.readers.keeps {
+            Keeps::Board(board) => Some(board.picture(engine, select, now_ns, focus)),
             Keeps::Summary(_) => None,
         }
     }
@@ -73,30 +79,8 @@ impl Pipeline {
         if let Some(tap) = &mut self.tap {
             tap.push(bytes)?;
         }
-        if let Decoded::Frame(header, event) = decode(bytes) {
-            let (engine, facts) = (&mut self.engine, &mut self.facts);
-            self.order.push(header, event, &mut |h, e| engine.push(h, e, facts));
-            self.hand_on()?;
-        }
-        Ok(())
-    }
-
-    fn hand_on(&mut self) -> anyhow::Result<()> {
-        for fact in self.facts.drain(..) {
-            if let Fact::Trace(info) = &fact {
-                self.select = Select::new(&info.shown);
-            }
-            if self.select.shows(&fact) {
-                for output in &mut self.outputs {
-                    output.fact(&fact)?;
-                }
-                match &mut self.keeps {
-                    Keeps::Summary(summary) => summary.add(&fact),
-                    Keeps::Board(board) => board.fact(fact, self.engine.now()),
-                }
-            }
-        }
-        Ok(())
+        let readers = &mut self.readers;
+        self.stages.frame(bytes, &mut |fact, engine| readers.take(fact, engine))
     }
 
     /// Makes everything so far visible to whoever reads the outputs or the recording.
@@ -107,7 +91,7 @@ impl Pipeline {
         if let Some(tap) = &mut self.tap {
             tap.flush()?;
         }
-        for output in &mut self.outputs {
+        for output in &mut self.readers.outputs {
             output.flush()?;
         }
         Ok(())
@@ -116,7 +100,7 @@ impl Pipeline {
     /// Transfers that are open now.
     #[must_use]
     pub fn open_windows(&self) -> usize {
-        self.engine.open_windows()
+        self.stages.engine().open_windows()
     }
 
     /// The stream has ended: states what is left and hands back the totals.
@@ -124,15 +108,13 @@ impl Pipeline {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(&mut self) -> anyhow::Result<Summary> {
-        let (engine, facts) = (&mut self.engine, &mut self.facts);
-        self.order.finish(&mut |h, e| engine.push(h, e, facts));
-        engine.finish(facts);
-        self.hand_on()?;
-        let summary = match &mut self.keeps {
+        let readers = &mut self.readers;
+        self.stages.finish(&mut |fact, engine| readers.take(fact, engine))?;
+        let summary = match &mut readers.keeps {
             Keeps::Summary(summary) => std::mem::take(&mut **summary),
             Keeps::Board(_) => Summary::default(),
         };
-        for output in &mut self.outputs {
+        for output in &mut readers.outputs {
             output.finish(&summary)?;
         }
         self.flush()?;
