@@ -18,6 +18,8 @@ pub mod kind {
     pub const STOP: u16 = 0x104;
     /// [`super::Running`]
     pub const RUNNING: u16 = 0x105;
+    /// [`super::Next`]
+    pub const NEXT: u16 = 0x106;
 }
 
 /// The trace begins. Followed by JSON: tool, kernel, filters, probes.
@@ -114,4 +116,12 @@ pub struct Stop {
     pub delivered: u64,
     /// Kernel frames lost.
     pub lost: u64,
+}
+
+/// A segment of a recording ends; the trace goes on in another file.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Next {
+    /// Number of the next segment.
+    pub number: u64,
 }

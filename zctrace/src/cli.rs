@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::rules::{self, Rule};
+use crate::input::Moment;
 use crate::model::{Mode, MutationId, TransferId};
 
 const AFTER: &str = "\
@@ -270,6 +271,7 @@ pub struct ReplayArgs {
 
 /// `zctrace record`
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("rotates").args(["rotate_size", "rotate_every"]).multiple(true)))]
 pub struct RecordArgs {
     /// Filters.
     #[command(flatten)]
@@ -277,6 +279,15 @@ pub struct RecordArgs {
     /// The file to write; an existing one is replaced
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Begin another file once this one has so many bytes, such as 100MiB: FILE.0001.zct, FILE.0002.zct, ...
+    #[arg(long, value_name = "SIZE")]
+    pub rotate_size: Option<bytesize::ByteSize>,
+    /// Begin another file after this time, such as 1h
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub rotate_every: Option<Duration>,
+    /// Remove the oldest once there are more files than this
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), requires = "rotates")]
+    pub keep: Option<u64>,
     /// JSON lines on stdout as well, while recording
     #[arg(long)]
     pub json: bool,
@@ -291,11 +302,29 @@ pub struct RecordArgs {
     pub command: Vec<OsString>,
 }
 
+/// A recording, or a part of it.
+#[derive(Debug, Clone, Args)]
+pub struct Source {
+    /// The recording; of one in several files, its segments
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Only what was open then or later: a time since the start, such as 90s, or of the clock, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<Moment>,
+    /// Only what was open then or before
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub to: Option<Moment>,
+}
+
 /// `zctrace report`
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The recording
-    pub file: PathBuf,
+    /// What to read.
+    #[command(flatten)]
+    pub source: Source,
+    /// Go on while it is being recorded, until that ends
+    #[arg(long)]
+    pub follow: bool,
     /// JSON lines instead of text
     #[arg(long)]
     pub json: bool,
@@ -479,11 +508,27 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write for example 500ms, 10s, 2m"))
 }
 
+fn moment(text: &str) -> Result<Moment, String> {
+    let nanoseconds = |d: Duration| u64::try_from(d.as_nanos()).map_err(|_| "that is too far".to_owned());
+    if let Ok(after) = humantime::parse_duration(text) {
+        return nanoseconds(after).map(Moment::After);
+    }
+    let wall = humantime::parse_rfc3339_weak(text).map_err(|_| {
+        "write a time since the start, such as 90s, or in UTC, such as 2026-01-31T12:00:00Z".to_owned()
+    })?;
+    let since = wall.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that is before 1970".to_owned())?;
+    nanoseconds(since).map(Moment::Wall)
+}
+
 fn id(text: &str) -> Result<Id, String> {
-    let mutation = || Some(Id::Mutation(MutationId(text.strip_prefix('m')?.parse().ok()?)));
+    // Of a merged recording, the part stands before.
+    let (part, rest) = text.split_once(':').unwrap_or(("0", text));
+    let part: u16 = part.parse().unwrap_or(u16::MAX);
+    let mutation = || Some(Id::Mutation(MutationId(rest.strip_prefix('m')?.parse().ok()?).of_part(part)));
     let transfer = || {
-        let (cpu, seq) = text.split_once('-')?;
-        Some(Id::Transfer(TransferId { cpu: cpu.parse().ok()?, seq: seq.parse().ok()? }))
+        let (cpu, seq) = rest.split_once('-')?;
+        let id = TransferId { cpu: cpu.parse::<u16>().ok()?.into(), seq: seq.parse().ok()? };
+        Some(Id::Transfer(id.of_part(part)))
     };
     mutation().or_else(transfer).ok_or_else(|| {
         "a transfer is like 3-17, a change like m3; `zctrace report FILE --json` lists them".into()

@@ -15,12 +15,14 @@ pub mod distribution;
 pub mod engine;
 pub mod event;
 pub mod explain;
+pub mod input;
 pub mod invoker;
 #[cfg(feature = "live")]
 pub mod lab;
 pub mod model;
 pub mod order;
 pub mod pipeline;
+pub mod recorder;
 pub mod replay;
 pub mod select;
 #[cfg(feature = "live")]

@@ -1,21 +1,63 @@
 //! The only wiring: frames -> recording (verbatim) -> decode -> order -> engine -> outputs.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
+
+use zctrace_common::frame::split;
+use zctrace_common::user::kind;
 
 use crate::board::{Board, Picture};
 use crate::engine::Engine;
-use crate::model::{Fact, TransferId};
+use crate::input::{Asked, Input, Moment};
+use crate::model::{Fact, TraceInfo, TransferId};
+use crate::recorder::Recorder;
 use crate::sink::{Sink, Summary};
 use crate::stages::Stages;
-use crate::trace::{End, Reader, TraceError, Writer};
+use crate::trace::{Block, End, Reader, TraceError};
 
 /// Everything behind a source.
 pub struct Pipeline {
-    tap: Option<Writer<File>>,
+    tap: Option<Recorder>,
     stages: Stages,
+    /// Of a merged recording, by stream; 0 is above.
+    others: BTreeMap<u16, Stages>,
     readers: Readers,
+    span: Option<Span>,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: Option<Moment>,
+    to: Option<Moment>,
+    /// CLOCK_REALTIME of the start that moments are counted from.
+    first: Option<u64>,
+}
+
+impl Span {
+    /// The same of this machine.
+    fn of(&mut self, info: &TraceInfo) -> (u64, u64) {
+        let first = *self.first.get_or_insert(info.start_realtime_ns);
+        let of = |moment: Option<Moment>, none| moment.map_or(none, |m| m.of(info, first));
+        (of(self.from, 0), of(self.to, u64::MAX))
+    }
+}
+
+/// As it is called in a merged recording.
+fn relabel(fact: &mut Fact, part: u16) {
+    match fact {
+        Fact::Trace(info) => info.part = part,
+        Fact::Transfer(t) => {
+            t.id = t.id.of_part(part);
+            t.mutations.iter_mut().for_each(|m| *m = m.of_part(part));
+        }
+        Fact::Mutation(m) => {
+            m.id = m.id.of_part(part);
+            m.hits.iter_mut().for_each(|h| h.transfer = h.transfer.of_part(part));
+        }
+        Fact::Loss(l) => l.part = part,
+    }
 }
 
 /// Who gets facts.
@@ -48,7 +90,7 @@ enum Keeps {
 impl Pipeline {
     /// `tap`: frames are recorded there before anything else happens to them.
     #[must_use]
-    pub fn new(tap: Option<Writer<File>>, outputs: Vec<Box<dyn Sink>>) -> Self {
+    pub fn new(tap: Option<Recorder>, outputs: Vec<Box<dyn Sink>>) -> Self {
         Self::keeping(Keeps::Summary(Box::default()), tap, outputs)
     }
 
@@ -58,8 +100,78 @@ impl Pipeline {
         Self::keeping(Keeps::Board(Box::default()), None, Vec::new())
     }
 
-    fn keeping(keeps: Keeps, tap: Option<Writer<File>>, outputs: Vec<Box<dyn Sink>>) -> Self {
-        Self { tap, stages: Stages::default(), readers: Readers { outputs, keeps } }
+    fn keeping(keeps: Keeps, tap: Option<Recorder>, outputs: Vec<Box<dyn Sink>>) -> Self {
+        Self {
+            tap,
+            stages: Stages::default(),
+            others: BTreeMap::new(),
+            readers: Readers { outputs, keeps },
+            span: None,
+        }
+    }
+
+    /// Goes on from there, and shows only what was open in this time.
+    ///
+    /// # Errors
+    /// When the header cannot be written.
+    pub fn resume(&mut self, stages: Stages, from: Option<Moment>, to: Option<Moment>) -> anyhow::Result<()> {
+        self.stages = stages;
+        self.span = (from.is_some() || to.is_some()).then_some(Span { from, to, first: None });
+        if let Some(info) = self.stages.info().cloned() {
+            self.readers.take(Fact::Trace(Box::new(info)), self.stages.engine())?;
+        }
+        self.narrow(0);
+        Ok(())
+    }
+
+    /// Once it is known which trace it is.
+    fn narrow(&mut self, stream: u16) {
+        let stages = if stream == 0 { Some(&mut self.stages) } else { self.others.get_mut(&stream) };
+        if let (Some(span), Some(stages)) = (&mut self.span, stages)
+            && let Some(info) = stages.info()
+        {
+            let (from, to) = span.of(info);
+            stages.look_at(from, to);
+        }
+    }
+
+    /// Everything that is to be shown has been.
+    #[must_use]
+    pub fn has_enough(&mut self) -> bool {
+        let Some(span) = self.span.as_mut().filter(|s| s.to.is_some()) else {
+            return false;
+        };
+        let all = std::iter::once(&self.stages).chain(self.others.values());
+        all.into_iter().all(|s| s.info().is_some_and(|info| s.has_passed(span.of(info).1)))
+    }
+
+    /// Takes a block of a recording.
+    ///
+    /// # Errors
+    /// As [`Self::frame`].
+    pub fn block(&mut self, block: &Block) -> anyhow::Result<()> {
+        let mut rest = block.frames.as_slice();
+        while let Some((header, _)) = split(rest) {
+            let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
+            match block.stream {
+                0 => self.frame(one)?,
+                stream => self.frame_of(stream, one)?,
+            }
+            if header.kind == kind::START {
+                self.narrow(block.stream);
+            }
+            rest = more;
+        }
+        Ok(())
+    }
+
+    fn frame_of(&mut self, stream: u16, bytes: &[u8]) -> anyhow::Result<()> {
+        let readers = &mut self.readers;
+        let stages = self.others.entry(stream).or_default();
+        stages.frame(bytes, &mut |mut fact, engine| {
+            relabel(&mut fact, stream);
+            readers.take(fact, engine)
+        })
     }
 
     /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` unless it is watched.
@@ -80,7 +192,13 @@ impl Pipeline {
             tap.push(bytes)?;
         }
         let readers = &mut self.readers;
-        self.stages.frame(bytes, &mut |fact, engine| readers.take(fact, engine))
+        self.stages.frame(bytes, &mut |fact, engine| readers.take(fact, engine))?;
+        if let Some(tap) = &mut self.tap
+            && split(bytes).is_some_and(|(header, _)| header.kind == kind::CHECKPOINT)
+        {
+            tap.barrier(&self.stages)?;
+        }
+        Ok(())
     }
 
     /// Makes everything so far visible to whoever reads the outputs or the recording.
@@ -89,7 +207,7 @@ impl Pipeline {
     /// When it cannot be written.
     pub fn flush(&mut self) -> anyhow::Result<()> {
         if let Some(tap) = &mut self.tap {
-            tap.flush()?;
+            tap.show()?;
         }
         for output in &mut self.readers.outputs {
             output.flush()?;
@@ -110,12 +228,21 @@ impl Pipeline {
     pub fn finish(&mut self) -> anyhow::Result<Summary> {
         let readers = &mut self.readers;
         self.stages.finish(&mut |fact, engine| readers.take(fact, engine))?;
+        for (stream, stages) in &mut self.others {
+            stages.finish(&mut |mut fact, engine| {
+                relabel(&mut fact, *stream);
+                readers.take(fact, engine)
+            })?;
+        }
         let summary = match &mut readers.keeps {
             Keeps::Summary(summary) => std::mem::take(&mut **summary),
             Keeps::Board(_) => Summary::default(),
         };
         for output in &mut readers.outputs {
             output.finish(&summary)?;
+        }
+        if let Some(tap) = self.tap.take() {
+            tap.finish()?;
         }
         self.flush()?;
         Ok(summary)
@@ -127,7 +254,28 @@ impl Pipeline {
 /// # Errors
 /// When it cannot be opened or is not a recording.
 pub fn replay(path: &Path, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
-    replay_from(BufReader::with_capacity(1 << 20, File::open(path)?), pipeline)
+    read(&Asked::file(path), pipeline)
+}
+
+/// Feeds what is asked for of recordings. Answers what is wrong with its end, if anything.
+///
+/// # Errors
+/// When something cannot be opened or is not a recording.
+pub fn read(asked: &Asked, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
+    let (mut input, stages) = Input::open(asked)?;
+    pipeline.resume(stages, asked.from, asked.to)?;
+    loop {
+        match input.block()? {
+            Ok(block) => pipeline.block(&block)?,
+            Err(end) => return Ok((end != End::Complete).then_some(end)),
+        }
+        if pipeline.has_enough() {
+            return Ok(None);
+        }
+        if asked.follow {
+            pipeline.flush()?;
+        }
+    }
 }
 
 /// As [`replay`], from bytes.
@@ -136,8 +284,12 @@ pub fn replay(path: &Path, pipeline: &mut Pipeline) -> anyhow::Result<Option<End
 /// When it is not a recording.
 pub fn replay_from(from: impl Read, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
     let mut reader = Reader::new(from)?;
-    let end = reader.read::<anyhow::Error>(&mut |bytes| pipeline.frame(bytes))?;
-    Ok((end != End::Complete).then_some(end))
+    loop {
+        match reader.block()? {
+            Ok(block) => pipeline.block(&block)?,
+            Err(end) => return Ok((end != End::Complete).then_some(end)),
+        }
+    }
 }
 
 /// So that callers can tell a bad file from other failures.

@@ -81,6 +81,13 @@ impl Stages {
         self.select.look_at(from, to);
     }
 
+    /// Everything that was open by then has been shown.
+    #[must_use]
+    pub fn has_passed(&self, time: u64) -> bool {
+        let engine = &self.engine;
+        engine.now() > time && engine.view().unstated().all(|u| u.t.submit_ns > time)
+    }
+
     /// Takes one frame; hands on what is shown of what follows.
     ///
     /// # Errors

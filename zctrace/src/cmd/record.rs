@@ -1,6 +1,5 @@
 //! `zctrace record`: frames to a file, verbatim.
 
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
@@ -11,18 +10,27 @@ use super::{Exit, child, filters};
 use crate::cli::RecordArgs;
 use crate::invoker::create;
 use crate::pipeline::Pipeline;
+use crate::recorder::{Recorder, Rotation};
 use crate::sink::{JsonLines, Sink};
 use crate::source::{Asked, Live};
-use crate::trace::Writer;
 
 /// A recording that is made beside the main job, where one was asked for.
-pub(super) fn tap(path: Option<&Path>) -> anyhow::Result<Option<Writer<File>>> {
-    path.map(|path| Ok(Writer::new(create(path)?)?)).transpose()
+pub(super) fn tap(path: Option<&Path>) -> anyhow::Result<Option<Recorder>> {
+    path.map(|path| Recorder::single(create(path)?)).transpose()
 }
 
 pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let mut resolved = filters::resolve(&args.filters)?;
-    let file = create(&args.output)?;
+    let rotation = Rotation {
+        bytes: args.rotate_size.map(|size| size.as_u64()),
+        every: args.rotate_every,
+        keep: args.keep,
+    };
+    let tap = if rotation == Rotation::default() {
+        Recorder::single(create(&args.output)?)?
+    } else {
+        Recorder::rotating(&args.output, rotation)?
+    };
     let command = if args.command.is_empty() { None } else { Some(child::spawn(&args.command)?) };
     if let Some(command) = &command {
         use zctrace_common::config::flag;
@@ -38,7 +46,6 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     if args.json {
         outputs.push(Box::new(JsonLines::new(BufWriter::new(std::io::stdout()))));
     }
-    let tap = Writer::new(file)?;
     let mut pipeline = Pipeline::new(Some(tap), outputs);
     let limits = Limits {
         duration: args.duration,

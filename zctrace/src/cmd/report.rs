@@ -1,32 +1,52 @@
 //! `zctrace report`: a recording through the same engine as a live trace.
 
-use std::io::{BufWriter, Write};
-
-use anyhow::Context as _;
+use std::io::{BufWriter, Write as _};
 
 use super::Exit;
-use crate::cli::{FailOn, ReportArgs};
+use crate::cli::{FailOn, ReportArgs, Source};
+use crate::input::Asked;
 use crate::pipeline::{self, Pipeline};
 use crate::sink::{JsonLines, Sink};
+use crate::trace::End;
+
+/// What is read, for the pipeline.
+pub(super) fn asked(source: &Source) -> Asked {
+    Asked { files: source.files.clone(), follow: false, from: source.from, to: source.to }
+}
+
+/// What could be read has been shown; that it is not all must not go unnoticed.
+///
+/// # Errors
+/// That.
+pub(super) fn complain(source: &Source, end: Option<End>) -> anyhow::Result<()> {
+    let last = source.files.last().map(|p| p.display().to_string()).unwrap_or_default();
+    match end {
+        None | Some(End::Complete) => Ok(()),
+        // Whoever gave one segment knows that it is one.
+        Some(End::Next) => {
+            eprintln!("zctrace: {last}: {}", End::Next);
+            Ok(())
+        }
+        Some(problem) => anyhow::bail!("{last}: {problem}"),
+    }
+}
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
-    let mut out: Box<dyn Write> = Box::new(BufWriter::new(std::io::stdout()));
-    let outputs: Vec<Box<dyn Sink>> =
-        if args.json { vec![Box::new(JsonLines::new(out))] } else { Vec::new() };
+    let outputs: Vec<Box<dyn Sink>> = if args.json {
+        vec![Box::new(JsonLines::new(BufWriter::new(std::io::stdout())))]
+    } else {
+        Vec::new()
+    };
     let mut pipeline = Pipeline::new(None, outputs);
-    let end =
-        pipeline::replay(&args.file, &mut pipeline).with_context(|| format!("{}", args.file.display()))?;
+    let end = pipeline::read(&Asked { follow: args.follow, ..asked(&args.source) }, &mut pipeline)?;
     let mut summary = pipeline.finish()?;
     summary.cut = end.is_some();
     if !args.json {
-        out = Box::new(BufWriter::new(std::io::stdout()));
+        let mut out = BufWriter::new(std::io::stdout());
         crate::sink::report(&mut out, &summary, colours())?;
         out.flush()?;
     }
-    if let Some(problem) = end {
-        // What could be read has been shown; that it is not all must not go unnoticed.
-        anyhow::bail!("{}: {problem}", args.file.display());
-    }
+    complain(&args.source, end)?;
     let found = args.fail_on.iter().any(|what| match what {
         FailOn::Mutated => summary.mutated() > 0,
         FailOn::Unknown => summary.unknown() > 0,

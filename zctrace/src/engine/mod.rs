@@ -280,7 +280,14 @@ impl Engine {
         }
         let what = LossWhat::of(l.what);
         let cpu = (l.cpu != USER_CPU).then_some(l.cpu);
-        out.push(Fact::Loss(LossLine { what, cpu, from_ns: l.from_ns, to_ns: at, records: l.records }));
+        out.push(Fact::Loss(LossLine {
+            part: 0,
+            what,
+            cpu,
+            from_ns: l.from_ns,
+            to_ns: at,
+            records: l.records,
+        }));
     }
 
     fn map_full(&mut self, map: u32, id: u64) {

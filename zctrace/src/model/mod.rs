@@ -6,7 +6,7 @@ mod trace;
 mod transfer;
 
 pub use mutation::{Hit, Mutation, MutationId, MutationKind, Phase, SeenBy};
-pub use trace::{Fingerprints, LossLine, LossWhat, Mode, ProbeState, ProbeStatus, Shown, TraceInfo};
+pub use trace::{Fingerprints, LossLine, LossWhat, Mode, ProbeState, ProbeStatus, Series, Shown, TraceInfo};
 pub use transfer::{
     Api, Content, Copied, FileId, FileRef, Memory, MemoryKind, Outcome, Reason, ReleasedBy, Resent, SockAddr,
     SockRef, Source, Transfer, TransferId, Verdict,

@@ -30,11 +30,23 @@ pub struct TraceInfo {
     /// Filters that are applied to finished transfers, so that a replay shows what live showed.
     #[serde(default)]
     pub shown: Shown,
+    /// Which segment of a recording this is, where it is in several files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
     /// Every probe the tool knows.
     pub probes: Vec<ProbeStatus>,
     /// How content was looked at.
     #[serde(default)]
     pub fingerprint: Fingerprints,
+}
+
+/// A recording in several files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    /// The same in all of them, and in no other.
+    pub id: String,
+    /// From 1.
+    pub number: u64,
 }
 
 /// How the content of lent pages is looked at.
@@ -150,6 +162,8 @@ impl LossWhat {
 /// Something the tracer could not deliver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LossLine {
+    /// Which part of a merged recording it is of; 0 in any other.
+    pub part: u16,
     /// What.
     pub what: LossWhat,
     /// CPU where known.

@@ -95,12 +95,13 @@ pub(crate) fn mutation() -> Mutation {
 }
 
 pub(crate) fn loss(what: LossWhat, records: u64) -> Fact {
-    Fact::Loss(LossLine { what, cpu: Some(1), from_ns: START, to_ns: START + 40_000_000, records })
+    Fact::Loss(LossLine { part: 0, what, cpu: Some(1), from_ns: START, to_ns: START + 40_000_000, records })
 }
 
 pub(crate) fn info() -> TraceInfo {
     TraceInfo {
         part: 0,
+        series: None,
         tool: "zctrace 0.1.0".into(),
         host: "fileserver".into(),
         kernel: "6.12.1".into(),

@@ -78,6 +78,7 @@ impl Live {
         let uname = rustix::system::uname();
         let info = TraceInfo {
             part: 0,
+            series: None,
             tool: concat!("zctrace ", env!("CARGO_PKG_VERSION")).into(),
             host: uname.nodename().to_string_lossy().into_owned(),
             kernel: uname.release().to_string_lossy().into_owned(),

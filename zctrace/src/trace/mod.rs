@@ -10,6 +10,6 @@ mod shared;
 mod writer;
 
 pub use block::{MAGIC, VERSION};
-pub use reader::{End, Reader, TraceError};
-pub use shared::{Shared, span};
+pub use reader::{Block, End, Reader, TraceError};
+pub use shared::{Shared, last_state, span};
 pub use writer::{WriteError, Writer};

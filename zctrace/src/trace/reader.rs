@@ -5,12 +5,13 @@
 //! Deliberately absent: looking for a good block behind a bad one. What lies between would be a
 //! loss nobody counted.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use zctrace_common::frame;
 use zctrace_common::user::kind;
 
-use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER, MAGIC, VERSION, codec};
+use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER, MAGIC, MAX_STATE, VERSION, codec, holds};
 
 /// Not a recording this version can read.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,8 @@ pub enum TraceError {
 pub enum End {
     /// In order: the trace was stopped.
     Complete,
+    /// In order, as a segment: it goes on in the next one.
+    Next,
     /// In the middle: everything up to byte `good` is there.
     Cut {
         /// Bytes that were read.
@@ -64,6 +67,7 @@ impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Complete => write!(f, "complete"),
+            Self::Next => write!(f, "this is a segment of a recording, which goes on in the next one"),
             Self::Cut { good } => write!(
                 f,
                 "the recording is cut off: its first {good} bytes are good and were read; what came after is lost"
@@ -81,7 +85,18 @@ impl std::fmt::Display for End {
 pub struct Reader<R: Read> {
     from: R,
     at: u64,
-    stopped: bool,
+    version: u16,
+    /// By stream: the kind of its last frame.
+    last: BTreeMap<u16, u16>,
+}
+
+/// What a block holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Which stream of a merged recording; 0 in any other.
+    pub stream: u16,
+    /// Whole frames, one after another.
+    pub frames: Vec<u8>,
 }
 
 /// Fills `buf` as far as the input goes.
@@ -118,7 +133,13 @@ impl<R: Read> Reader<R> {
             1..=VERSION => {}
             newer => return Err(TraceError::Newer(newer)),
         }
-        Ok(Self { from, at: FILE_HEADER as u64, stopped: false })
+        Ok(Self { from, at: FILE_HEADER as u64, version, last: BTreeMap::new() })
+    }
+
+    /// Goes on at that byte of another input, which must be where a block begins.
+    #[must_use]
+    pub fn resume(self, from: R, at: u64) -> Self {
+        Self { from, at, last: BTreeMap::new(), ..self }
     }
 
     /// Bytes before the next block.
@@ -151,34 +172,99 @@ impl<R: Read> Reader<R> {
         &mut self,
         take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<Option<End>, E> {
-        let raw = match self.block()? {
-            Ok(raw) => raw,
+        let block = match self.block()? {
+            Ok(block) => block,
             Err(end) => return Ok(Some(end)),
         };
-        let mut rest = raw.as_slice();
+        let mut rest = block.frames.as_slice();
         while let Some((header, _)) = frame::split(rest) {
             let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
-            self.stopped = header.kind == kind::STOP;
             take(one)?;
             rest = more;
         }
         Ok(None)
     }
 
-    /// The next block, unpacked.
-    fn block(&mut self) -> io::Result<Result<Vec<u8>, End>> {
-        let damaged = |why| Ok(Err(End::Damaged { at: self.at, why }));
+    /// The next block of frames, unpacked; saved states are passed over.
+    ///
+    /// # Errors
+    /// When reading fails.
+    pub fn block(&mut self) -> io::Result<Result<Block, End>> {
+        loop {
+            let (header, raw) = match self.next()? {
+                Ok(next) => next,
+                Err(end) => return Ok(Err(end)),
+            };
+            if header.holds != holds::FRAMES {
+                continue;
+            }
+            let Some(last) = whole_frames(&raw, header.frames) else {
+                let why = "it does not hold the frames it claims";
+                return Ok(Err(End::Damaged { at: self.at, why }));
+            };
+            if header.frames > 0 {
+                self.last.insert(header.stream, last);
+            }
+            self.pass(&header);
+            return Ok(Ok(Block { stream: header.stream, frames: raw }));
+        }
+    }
+
+    /// The state that is saved here.
+    ///
+    /// # Errors
+    /// When reading fails.
+    pub fn state(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut state = Vec::new();
+        loop {
+            let Ok((header, raw)) = self.next()? else {
+                return Ok(None);
+            };
+            if header.holds == holds::FRAMES || state.len().saturating_add(raw.len()) > MAX_STATE {
+                return Ok(None);
+            }
+            state.extend_from_slice(&raw);
+            if header.holds == holds::STATE_END {
+                return Ok(Some(state));
+            }
+        }
+    }
+
+    /// How it ends, if it ends here in order.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        let all = |kind| !self.last.is_empty() && self.last.values().all(|last| *last == kind);
+        let next = all(kind::NEXT).then_some(End::Next);
+        next.or_else(|| all(kind::STOP).then_some(End::Complete))
+    }
+
+    fn pass(&mut self, header: &BlockHeader) {
+        self.at += BLOCK_HEADER as u64 + u64::from(header.stored_len);
+    }
+
+    /// The next block, unpacked. Its place is passed if it does not hold frames.
+    fn next(&mut self) -> io::Result<Result<(BlockHeader, Vec<u8>), End>> {
+        let at = self.at;
+        let damaged = |why| Ok(Err(End::Damaged { at, why }));
         let mut bytes = [0; BLOCK_HEADER];
         let n = fill(&mut self.from, &mut bytes)?;
-        if n == 0 && self.stopped {
-            return Ok(Err(End::Complete));
+        if n == 0
+            && let Some(end) = self.end()
+        {
+            return Ok(Err(end));
         }
         if n < BLOCK_HEADER {
             return Ok(Err(End::Cut { good: self.at }));
         }
-        let Some(header) = BlockHeader::decode(&bytes) else {
+        let Some(mut header) = BlockHeader::decode(&bytes) else {
             return damaged("its header does not check");
         };
+        if self.version < 2 {
+            (header.holds, header.stream) = (holds::FRAMES, 0);
+        }
+        if header.holds > holds::STATE_END {
+            return damaged("it holds what this version does not know");
+        }
         let mut stored = vec![0; header.stored_len as usize];
         if fill(&mut self.from, &mut stored)? < stored.len() {
             return Ok(Err(End::Cut { good: self.at }));
@@ -195,23 +281,23 @@ impl<R: Read> Reader<R> {
             },
             _ => return damaged("it is packed in a way this version does not know"),
         };
-        if raw.len() != raw_len || !whole_frames(&raw, header.frames) {
-            return damaged("it does not hold the frames it claims");
+        if raw.len() != raw_len {
+            return damaged("it does not hold the bytes it claims");
         }
-        self.at += (BLOCK_HEADER + header.stored_len as usize) as u64;
-        Ok(Ok(raw))
+        if header.holds != holds::FRAMES {
+            self.pass(&header);
+        }
+        Ok(Ok((header, raw)))
     }
 }
 
-fn whole_frames(mut bytes: &[u8], frames: u32) -> bool {
+/// The kind of the last of them; `None`: they are not so many whole frames.
+fn whole_frames(mut bytes: &[u8], frames: u32) -> Option<u16> {
+    let mut last = 0;
     for _ in 0..frames {
-        let Some((header, _)) = frame::split(bytes) else {
-            return false;
-        };
-        let Some(rest) = bytes.get(usize::from(header.len)..) else {
-            return false;
-        };
-        bytes = rest;
+        let (header, _) = frame::split(bytes)?;
+        last = header.kind;
+        bytes = bytes.get(usize::from(header.len)..)?;
     }
-    bytes.is_empty()
+    bytes.is_empty().then_some(last)
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER};
+use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER, holds};
 
 /// A file and a place in it: a clone reads on from the same place by itself.
 #[derive(Clone, Debug)]
@@ -31,6 +31,36 @@ impl Read for Shared {
     }
 }
 
+/// Where the last state is saved that has nothing later than `until` in it, if there is any.
+///
+/// # Errors
+/// When reading fails.
+pub fn last_state(file: &File, until: u64) -> io::Result<Option<u64>> {
+    let len = file.metadata()?.len();
+    let mut at = FILE_HEADER as u64;
+    let mut bytes = [0; BLOCK_HEADER];
+    let (mut begun, mut found) = (None, None);
+    while at.saturating_add(BLOCK_HEADER as u64) <= len {
+        file.read_exact_at(&mut bytes, at)?;
+        let Some(header) = BlockHeader::decode(&bytes) else {
+            break;
+        };
+        let next = at.saturating_add(BLOCK_HEADER as u64 + u64::from(header.stored_len));
+        if header.holds == holds::FRAMES {
+            begun = None;
+        } else if header.first_ts > until || next > len {
+            break;
+        } else {
+            begun = begun.or(Some(at));
+            if header.holds == holds::STATE_END {
+                found = begun.take();
+            }
+        }
+        at = next;
+    }
+    Ok(found)
+}
+
 /// The earliest and the latest time that block headers claim, up to the first that does not check, or for as
 /// long as there is time. Contents are not looked at, so less than that may turn out to be readable.
 #[must_use]
@@ -47,7 +77,7 @@ pub fn span(file: &File, deadline: Instant) -> Option<(u64, u64)> {
         if at > len {
             break;
         }
-        if header.frames > 0 {
+        if header.holds == holds::FRAMES && header.frames > 0 {
             let (first, last) = span.unwrap_or((header.first_ts, header.last_ts));
             span = Some((first.min(header.first_ts), last.max(header.last_ts)));
         }

@@ -7,10 +7,14 @@ use std::io::{self, Write};
 
 use zctrace_common::frame;
 
-use super::block::{BlockHeader, MAX_RAW, codec, file_header};
+use super::block::{BlockHeader, MAX_RAW, MAX_STATE, codec, file_header, holds};
 
 /// Raw bytes after which a block is closed.
 const FULL: usize = 256 << 10;
+/// Bytes of frames between two saved states, at least.
+const STATE_EVERY: usize = 32 << 20;
+/// Bytes of a saved state in one block.
+const STATE_CHUNK: usize = 1 << 20;
 
 /// The recording could not be continued.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub struct Writer<W: Write> {
     header: BlockHeader,
     written: u64,
     failed: bool,
+    /// Raw bytes of frames since the last state, and bytes of that state.
+    since: usize,
+    state: usize,
 }
 
 impl<W: Write> Writer<W> {
@@ -47,6 +54,8 @@ impl<W: Write> Writer<W> {
             header: BlockHeader::default(),
             written,
             failed: false,
+            since: 0,
+            state: 0,
         })
     }
 
@@ -91,25 +100,60 @@ impl<W: Write> Writer<W> {
         if self.header.frames == 0 {
             return Ok(());
         }
-        let packed = lz4_flex::block::compress(&self.raw);
+        let header = std::mem::take(&mut self.header);
+        let raw = std::mem::take(&mut self.raw);
+        self.since = self.since.saturating_add(raw.len());
+        let result = self.block(header, &raw);
+        self.raw = raw;
+        self.raw.clear();
+        result
+    }
+
+    /// So much was written since the last state that another is worth its room.
+    #[must_use]
+    pub fn wants_state(&self) -> bool {
+        self.since >= STATE_EVERY.max(self.state.saturating_mul(8))
+    }
+
+    /// Writes down what whoever begins to read here must know. `ts`: everything up to then is part of it.
+    /// One that is too long is left out: then nobody can begin here.
+    ///
+    /// # Errors
+    /// When it cannot be written; after that, always.
+    pub fn state(&mut self, ts: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        self.flush()?;
+        (self.since, self.state) = (0, bytes.len());
+        if bytes.len() > MAX_STATE {
+            return Ok(());
+        }
+        let mut chunks = bytes.chunks(STATE_CHUNK).peekable();
+        while let Some(chunk) = chunks.next() {
+            let holds = if chunks.peek().is_some() { holds::STATE } else { holds::STATE_END };
+            self.block(BlockHeader { holds, first_ts: ts, last_ts: ts, ..BlockHeader::default() }, chunk)?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, mut header: BlockHeader, raw: &[u8]) -> Result<(), WriteError> {
+        if self.failed {
+            return Err(self.refusal());
+        }
+        let packed = lz4_flex::block::compress(raw);
         let (codec, stored) =
-            if packed.len() < self.raw.len() { (codec::LZ4, &packed) } else { (codec::RAW, &self.raw) };
+            if packed.len() < raw.len() { (codec::LZ4, packed.as_slice()) } else { (codec::RAW, raw) };
         let length = |n: usize| u32::try_from(n).unwrap_or(MAX_RAW);
-        self.header.codec = codec;
-        self.header.raw_len = length(self.raw.len());
-        self.header.stored_len = length(stored.len());
-        self.header.payload_crc = crc32fast::hash(stored);
-        let mut block = self.header.encode();
+        header.codec = codec;
+        header.raw_len = length(raw.len());
+        header.stored_len = length(stored.len());
+        header.payload_crc = crc32fast::hash(stored);
+        let mut block = header.encode();
         block.extend_from_slice(stored);
         let result = self.to.write_all(&block).and_then(|()| self.to.flush());
         if let Err(source) = result {
             self.failed = true;
-            self.raw = Vec::new();
             return Err(self.error(source));
         }
         self.written += block.len() as u64;
-        self.raw.clear();
-        self.header = BlockHeader::default();
         Ok(())
     }
 

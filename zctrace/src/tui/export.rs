@@ -17,7 +17,7 @@ fn losses(p: &Picture) -> Vec<LossLine> {
             p.loss_log.iter().filter(|l| l.what == *what).fold(0u64, |sum, l| sum.saturating_add(l.records));
         if *total > kept {
             let (from_ns, to_ns) = (p.start_ns(), p.now_ns);
-            lines.push(LossLine { what: *what, cpu: None, from_ns, to_ns, records: total - kept });
+            lines.push(LossLine { part: 0, what: *what, cpu: None, from_ns, to_ns, records: total - kept });
         }
     }
     lines

@@ -195,6 +195,7 @@ pub(super) fn picture() -> Picture {
     facts.extend([mutated(), hostile(), copied()].map(|t| Fact::Transfer(Box::new(t))));
     facts.push(Fact::Mutation(Box::new(mutation())));
     facts.push(Fact::Loss(LossLine {
+        part: 0,
         what: LossWhat::Ring,
         cpu: Some(1),
         from_ns: fixture::START + 39_000 * MS,
