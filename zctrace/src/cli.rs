@@ -37,6 +37,17 @@ Examples:
 
 Exit codes: 0 done; 2 usage; 4 anything else, such as a file that is no recording.";
 
+const MERGE: &str = "\
+Examples:
+  zctrace merge -o service.zct web1.zct web2.zct web3.zct   one service, three hosts
+  zctrace report service.zct                                all of them
+  zctrace explain service.zct 2:3-17                        a transfer of the third
+
+Each recording stays as it was; segments of one belong together. Clocks are not corrected: times of
+different hosts compare as well as those hosts' clocks do.
+
+Exit codes: 0 done; 2 usage; 4 anything else, such as a recording that is cut off: what is good of it is merged.";
+
 const EXPLAIN: &str = "\
 Examples:
   zctrace report out.zct --json             prints the ids: transfers are like 3-17, changes like m3
@@ -104,6 +115,9 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Say what happened in a recording
     Report(ReportArgs),
+    /// Put recordings of several hosts into one file
+    #[command(after_help = MERGE)]
+    Merge(MergeArgs),
     /// Show every record behind one transfer or change, or what a rule means
     #[command(after_help = EXPLAIN)]
     Explain(ExplainArgs),
@@ -264,6 +278,12 @@ pub struct ScreenArgs {
 pub struct ReplayArgs {
     /// The recording
     pub file: PathBuf,
+    /// Which part of a merged recording, from 0
+    #[arg(long, value_name = "N")]
+    pub part: Option<u16>,
+    /// Begin near that moment: a time since the start, such as 90s, or of the clock, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<Moment>,
     /// How the view looks.
     #[command(flatten)]
     pub screen: ScreenArgs,
@@ -331,6 +351,17 @@ pub struct ReportArgs {
     /// Exit with 1 when a transfer is one of these
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
+}
+
+/// `zctrace merge`
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The recordings
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The file to write; an existing one is replaced
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
 }
 
 /// `zctrace explain`

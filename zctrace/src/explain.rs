@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufReader, Seek as _};
+use std::io::{self, BufReader, Read, Seek as _};
 
-use anyhow::Context as _;
 use zctrace_common::frame::Header;
 use zctrace_common::kernel::change_flag;
 
 use crate::engine::{Clue, Engine};
 use crate::event::{Decoded, Event, decode};
+use crate::input::from_start;
 use crate::model::{Fact, FileId, Mutation, Reason, Transfer, TransferId};
 use crate::order::Order;
+use crate::stages::Stages;
 use crate::trace::{End, Reader};
 
 /// One frame in its place: time, CPU, number.
@@ -44,46 +45,75 @@ pub struct Behind {
     heads: HashSet<u64>,
 }
 
-/// Hands over every event in the order of time. Answers what is wrong with the recording's end.
+fn open(mut file: &File) -> anyhow::Result<(Reader<impl Read>, Stages)> {
+    from_start(|| {
+        let twice = |e: io::Error| io::Error::new(e.kind(), "it is read twice, so it cannot be a pipe");
+        file.rewind().map_err(twice)?;
+        Ok(BufReader::with_capacity(1 << 20, file))
+    })
+}
+
+/// Hands over every event of one part in the order of time. Answers what is wrong with the recording's end.
 ///
 /// # Errors
 /// When it is not a recording, cannot be read twice, or `take` fails.
 pub fn events(
-    mut file: &File,
+    file: &File,
+    part: u16,
     take: &mut dyn FnMut(&Header, &Event) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<End>> {
-    file.rewind().context("it is read twice, so it cannot be a pipe")?;
-    let mut order = Order::default();
+    let (reader, stages) = open(file)?;
+    rest(reader, stages.parts().0, part, take)
+}
+
+fn rest(
+    mut reader: Reader<impl Read>,
+    mut order: Order,
+    part: u16,
+    take: &mut dyn FnMut(&Header, &Event) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<End>> {
     let mut failed = Ok(());
     let mut out = |h: &Header, e: &Event| {
         if failed.is_ok() {
             failed = take(h, e);
         }
     };
-    let mut reader = Reader::new(BufReader::with_capacity(1 << 20, file))?;
-    let end = reader.read::<anyhow::Error>(&mut |bytes| {
-        if let Decoded::Frame(header, event) = decode(bytes) {
-            order.push(header, event, &mut out);
+    let end = loop {
+        let block = match reader.block()? {
+            Ok(block) => block,
+            Err(end) => break end,
+        };
+        for (_, bytes) in block.frames().filter(|_| block.stream == part) {
+            if let Decoded::Frame(header, event) = decode(bytes) {
+                order.push(header, event, &mut out);
+            }
         }
-        Ok(())
-    })?;
+    };
     order.finish(&mut out);
     failed?;
     Ok((end != End::Complete).then_some(end))
 }
 
-/// Hands over every fact.
+/// Hands over every fact of one part.
 ///
 /// # Errors
 /// As [`events`].
-pub fn facts(file: &File, take: &mut dyn FnMut(Fact) -> anyhow::Result<()>) -> anyhow::Result<Option<End>> {
-    let (mut engine, mut facts) = (Engine::new(), Vec::new());
-    let end = events(file, &mut |h, e| {
+pub fn facts(
+    file: &File,
+    part: u16,
+    take: &mut dyn FnMut(Fact) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<End>> {
+    let (reader, stages) = open(file)?;
+    if let Some(info) = stages.info() {
+        take(Fact::Trace(Box::new(info.clone())))?;
+    }
+    let ((order, mut engine, _), mut facts) = (stages.parts(), Vec::new());
+    let end = rest(reader, order, part, &mut |h, e| {
         engine.push(h, e, &mut facts);
-        facts.drain(..).try_for_each(&mut *take)
+        facts.drain(..).try_for_each(|fact: Fact| take(fact.of_part(part)))
     })?;
     engine.finish(&mut facts);
-    facts.drain(..).try_for_each(take)?;
+    facts.drain(..).try_for_each(|fact| take(fact.of_part(part)))?;
     Ok(end)
 }
 
@@ -92,10 +122,13 @@ pub fn facts(file: &File, take: &mut dyn FnMut(Fact) -> anyhow::Result<()>) -> a
 /// # Errors
 /// As [`events`].
 pub fn transfer(file: &File, id: TransferId) -> anyhow::Result<(Option<Behind>, Option<End>)> {
-    let mut pass = Pass { id, ..Pass::default() };
+    let (part, id) = (id.part(), id.of_part(0));
+    let (reader, stages) = open(file)?;
+    let (order, engine, _) = stages.parts();
+    let mut pass = Pass { id, engine, ..Pass::default() };
     pass.engine.witness(id);
     let mut last = 0;
-    let end = events(file, &mut |h, e| {
+    let end = rest(reader, order, part, &mut |h, e| {
         last = h.ts;
         pass.event(h, e);
         Ok(())

@@ -131,21 +131,62 @@ fn reader(path: &Path, follow: bool) -> anyhow::Result<Reader<io::BufReader<Tail
 
 /// What the first frame says.
 fn header(reader: &mut Reader<impl Read>) -> io::Result<Option<TraceInfo>> {
-    let Ok(Block { frames, .. }) = reader.block()? else {
+    let Ok(block) = reader.block()? else {
         return Ok(None);
     };
-    Ok(match decode(&frames) {
+    Ok(match decode(&block.bytes) {
         Decoded::Frame(_, Event::Start(info)) => Some(*info),
         _ => None,
     })
 }
 
-/// What the first frame of a file says.
+/// A file from its beginning, with the stages as they are there. `open`: its bytes from the first on, each time.
+///
+/// # Errors
+/// When it is no recording, or its first state is missing.
+pub fn from_start<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> anyhow::Result<(Reader<R>, Stages)> {
+    let mut reader = Reader::new(open()?)?;
+    match header(&mut reader)?.and_then(|info| info.series).filter(|s| s.number > 1) {
+        None => Ok((Reader::new(open()?)?, Stages::default())),
+        Some(_) => {
+            let stages = first_state(&mut reader)?;
+            Ok((reader, stages))
+        }
+    }
+}
+
+/// Behind the header of a segment.
+fn first_state(reader: &mut Reader<impl Read>) -> anyhow::Result<Stages> {
+    let state = reader.state()?.context("its first state is missing or damaged")?;
+    Ok(Stages::restore(&state)?)
+}
+
+/// What the first frame says.
 ///
 /// # Errors
 /// When it cannot be read, or is not a recording.
+pub fn info_of(from: impl Read) -> anyhow::Result<Option<TraceInfo>> {
+    Ok(header(&mut Reader::new(from)?)?)
+}
+
+/// As [`info_of`].
+///
+/// # Errors
+/// As that.
 pub fn info(path: &Path) -> anyhow::Result<Option<TraceInfo>> {
-    header(&mut reader(path, false)?).with_context(|| path.display().to_string())
+    let open = || info_of(io::BufReader::new(File::open(path)?));
+    open().with_context(|| path.display().to_string())
+}
+
+/// Goes on at a saved state, which is at that byte; `from` is there.
+///
+/// # Errors
+/// When it is damaged, or of another version.
+pub fn resume<R: Read>(reader: Reader<R>, from: R, at: u64) -> anyhow::Result<(Reader<R>, Stages)> {
+    let mut reader = reader.resume(from, at);
+    let state = reader.state()?.context("a saved state is damaged: read it without --from")?;
+    let stages = Stages::restore(&state).context("read it without --from")?;
+    Ok((reader, stages))
 }
 
 /// The segments in their order.
@@ -223,8 +264,7 @@ impl Input {
         };
         let begin = |input: &mut Self| -> anyhow::Result<Stages> {
             header(&mut input.reader)?;
-            let state = input.reader.state()?.context("its first state is missing or damaged")?;
-            Ok(Stages::restore(&state)?)
+            first_state(&mut input.reader)
         };
         let stages = begin(&mut self).with_context(|| {
             format!("{} is segment {number}, and cannot be read without those before it", self.path.display())
@@ -236,9 +276,9 @@ impl Input {
     fn resume(mut self, at: u64) -> anyhow::Result<(Self, Stages)> {
         let mut tail = Tail::open(&self.path, self.follow)?;
         tail.at = Some(at);
-        self.reader = self.reader.resume(io::BufReader::with_capacity(1 << 20, tail), at);
-        let state = self.reader.state()?.context("a saved state is damaged: read it without --from")?;
-        Ok((self, Stages::restore(&state)?))
+        let (reader, stages) = resume(self.reader, io::BufReader::with_capacity(1 << 20, tail), at)?;
+        self.reader = reader;
+        Ok((self, stages))
     }
 
     /// Bytes of all its files, as they were when it was opened.
@@ -254,10 +294,10 @@ impl Input {
     pub fn block(&mut self) -> anyhow::Result<Result<Block, End>> {
         loop {
             // Whoever follows it would wait for more.
-            if let Some(end) = self.reader.end().filter(|_| self.follow)
-                && (end == End::Complete || !self.goes_on()?)
-            {
-                return Ok(Err(end));
+            match self.reader.end().filter(|_| self.follow) {
+                Some(End::Complete) => return Ok(Err(End::Complete)),
+                Some(End::Next) if !self.goes_on()? => return Ok(Err(End::Next)),
+                _ => {}
             }
             let read = self.reader.block().with_context(|| self.path.display().to_string())?;
             match read {

@@ -19,6 +19,7 @@ pub mod input;
 pub mod invoker;
 #[cfg(feature = "live")]
 pub mod lab;
+pub mod merge;
 pub mod model;
 pub mod order;
 pub mod pipeline;

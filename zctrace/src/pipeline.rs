@@ -44,22 +44,6 @@ impl Span {
     }
 }
 
-/// As it is called in a merged recording.
-fn relabel(fact: &mut Fact, part: u16) {
-    match fact {
-        Fact::Trace(info) => info.part = part,
-        Fact::Transfer(t) => {
-            t.id = t.id.of_part(part);
-            t.mutations.iter_mut().for_each(|m| *m = m.of_part(part));
-        }
-        Fact::Mutation(m) => {
-            m.id = m.id.of_part(part);
-            m.hits.iter_mut().for_each(|h| h.transfer = h.transfer.of_part(part));
-        }
-        Fact::Loss(l) => l.part = part,
-    }
-}
-
 /// Who gets facts.
 struct Readers {
     outputs: Vec<Box<dyn Sink>>,
@@ -150,17 +134,14 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::frame`].
     pub fn block(&mut self, block: &Block) -> anyhow::Result<()> {
-        let mut rest = block.frames.as_slice();
-        while let Some((header, _)) = split(rest) {
-            let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
+        for (header, bytes) in block.frames() {
             match block.stream {
-                0 => self.frame(one)?,
-                stream => self.frame_of(stream, one)?,
+                0 => self.frame(bytes)?,
+                stream => self.frame_of(stream, bytes)?,
             }
             if header.kind == kind::START {
                 self.narrow(block.stream);
             }
-            rest = more;
         }
         Ok(())
     }
@@ -168,10 +149,7 @@ impl Pipeline {
     fn frame_of(&mut self, stream: u16, bytes: &[u8]) -> anyhow::Result<()> {
         let readers = &mut self.readers;
         let stages = self.others.entry(stream).or_default();
-        stages.frame(bytes, &mut |mut fact, engine| {
-            relabel(&mut fact, stream);
-            readers.take(fact, engine)
-        })
+        stages.frame(bytes, &mut |fact, engine| readers.take(fact.of_part(stream), engine))
     }
 
     /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` unless it is watched.
@@ -229,10 +207,7 @@ impl Pipeline {
         let readers = &mut self.readers;
         self.stages.finish(&mut |fact, engine| readers.take(fact, engine))?;
         for (stream, stages) in &mut self.others {
-            stages.finish(&mut |mut fact, engine| {
-                relabel(&mut fact, *stream);
-                readers.take(fact, engine)
-            })?;
+            stages.finish(&mut |fact, engine| readers.take(fact.of_part(*stream), engine))?;
         }
         let summary = match &mut readers.keeps {
             Keeps::Summary(summary) => std::mem::take(&mut **summary),

@@ -64,6 +64,12 @@ impl Stages {
         self.info.as_ref()
     }
 
+    /// One by one.
+    #[must_use]
+    pub fn parts(self) -> (Order, Engine, Select) {
+        (self.order, self.engine, self.select)
+    }
+
     /// Read only.
     #[must_use]
     pub fn engine(&self) -> &Engine {

@@ -210,7 +210,7 @@ fn in_order(text: &str, parts: &[&str]) {
 #[test]
 fn the_demo() {
     let mut found = 0;
-    zctrace::explain::facts(&std::fs::File::open(DEMO).unwrap(), &mut |fact| {
+    zctrace::explain::facts(&std::fs::File::open(DEMO).unwrap(), 0, &mut |fact| {
         if let Fact::Transfer(t) = fact {
             found += 1;
             assert_eq!(t.outcome, Outcome::Released);

@@ -139,7 +139,7 @@ fn the_writer_keeps_to_the_table() {
     let frames = vec![frame(1, 30, &[7; 600]), frame(1, 10, b""), stop(20)];
     let raw = frames.concat();
     let bytes = record(&[frames]).bytes;
-    assert_eq!(bytes[..16], *b"ZCTRACE\0\x01\0\0\0\0\0\0\0");
+    assert_eq!(bytes[..16], *b"ZCTRACE\0\x02\0\0\0\0\0\0\0");
     let word = |at: usize| u32::from_le_bytes(bytes[16 + at..][..4].try_into().unwrap());
     let long = |at: usize| u64::from_le_bytes(bytes[16 + at..][..8].try_into().unwrap());
     let stored = &bytes[16 + 48..];
@@ -172,7 +172,7 @@ fn not_a_recording() {
 fn a_newer_version() {
     let mut bytes = record(&three_blocks()).bytes;
     bytes[8..10].copy_from_slice(&(VERSION + 1).to_le_bytes());
-    assert_eq!(error(&bytes), "recorded in format 2, and this zctrace reads up to 1: use a newer zctrace");
+    assert_eq!(error(&bytes), "recorded in format 3, and this zctrace reads up to 2: use a newer zctrace");
 }
 
 #[test]

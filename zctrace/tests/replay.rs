@@ -160,7 +160,8 @@ fn a_long_recording() {
     let (viewer, maker) = link();
     let began = Instant::now();
     let play = path.clone();
-    let player = std::thread::spawn(move || zctrace::replay::run(&play, &maker));
+    let player =
+        std::thread::spawn(move || zctrace::replay::run(&play, zctrace::replay::Place::default(), &maker));
     let first = await_picture(&viewer, |_| true);
     println!("first picture: {:?}, {:?}", began.elapsed(), first.cursor.as_ref().map(|c| c.span));
     let rest = |p: &Picture| p.cursor.as_ref().is_some_and(|c| !c.seeking);

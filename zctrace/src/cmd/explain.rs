@@ -43,14 +43,15 @@ fn transfer(file: &File, id: TransferId, style: Style, out: &mut impl Write) -> 
         return Err(missing("transfer", &id.to_string(), end.as_ref()));
     };
     let mut story = Story::begin(out, style, &behind)?;
-    explain::events(file, &mut |h, e| Ok(story.event(&mut behind, h, e)?))?;
+    explain::events(file, id.part(), &mut |h, e| Ok(story.event(&mut behind, h, e)?))?;
     story.end(&behind)?;
     Ok(end)
 }
 
 fn mutation(file: &File, id: MutationId, style: Style, out: &mut impl Write) -> anyhow::Result<Option<End>> {
     let (mut found, mut start_ns) = (None, 0);
-    let end = explain::facts(file, &mut |fact| {
+    let part = id.part();
+    let end = explain::facts(file, part, &mut |fact| {
         match fact {
             Fact::Trace(info) => start_ns = info.start_ns,
             Fact::Mutation(m) if m.id == id => found = Some(m),
@@ -63,7 +64,7 @@ fn mutation(file: &File, id: MutationId, style: Style, out: &mut impl Write) -> 
     };
     sink::mutation(out, style, &m, start_ns)?;
     // The transfers it hit were stated before it was.
-    explain::facts(file, &mut |fact| match fact {
+    explain::facts(file, part, &mut |fact| match fact {
         Fact::Transfer(t) => Ok(sink::hit(out, &m, &t)?),
         _ => Ok(()),
     })?;

@@ -15,6 +15,7 @@ mod filters;
 mod lab;
 #[cfg(feature = "live")]
 mod live;
+mod merge;
 #[cfg(feature = "live")]
 mod record;
 #[cfg(feature = "tui")]
@@ -110,6 +111,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         #[cfg(feature = "tui")]
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
@@ -127,6 +129,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         #[cfg(feature = "tui")]
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         _ => Err(Failure::cannot("this zctrace was built without live tracing (cargo feature `live`)")),
     }

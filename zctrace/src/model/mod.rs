@@ -24,3 +24,23 @@ pub enum Fact {
     /// Records that could not be delivered.
     Loss(LossLine),
 }
+
+impl Fact {
+    /// As it is called in a merged recording, of which its trace is that part.
+    #[must_use]
+    pub fn of_part(mut self, part: u16) -> Self {
+        match &mut self {
+            Self::Trace(info) => info.part = part,
+            Self::Transfer(t) => {
+                t.id = t.id.of_part(part);
+                t.mutations.iter_mut().for_each(|m| *m = m.of_part(part));
+            }
+            Self::Mutation(m) => {
+                m.id = m.id.of_part(part);
+                m.hits.iter_mut().for_each(|h| h.transfer = h.transfer.of_part(part));
+            }
+            Self::Loss(l) => l.part = part,
+        }
+        self
+    }
+}

@@ -10,6 +10,7 @@ mod player;
 mod walk;
 
 pub use self::player::run;
+pub use self::walk::Place;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::index::{Index, SPACING};
-use super::walk::{Budget, Step, Until, Walk};
+use super::walk::{Budget, Place, Step, Until, Walk};
 use crate::board::Picture;
 use crate::board::link::{Command, Go, Maker, Sight};
 use crate::board::picture::Cursor;
@@ -30,8 +30,8 @@ const SPEEDS: (i32, i32) = (-6, 9);
 ///
 /// # Errors
 /// When it cannot be opened or is not a recording.
-pub fn run(path: &Path, maker: &Maker) -> anyhow::Result<()> {
-    let mut player = Player::open(path, SPACING)?;
+pub fn run(path: &Path, place: Place, maker: &Maker) -> anyhow::Result<()> {
+    let mut player = Player::open(path, place, SPACING)?;
     player.run(maker);
     Ok(())
 }
@@ -71,21 +71,23 @@ pub(super) struct Player {
 }
 
 impl Player {
-    pub(super) fn open(path: &Path, spacing: u64) -> anyhow::Result<Self> {
-        Self::of(path, spacing).with_context(|| format!("{}", path.display()))
+    pub(super) fn open(path: &Path, place: Place, spacing: u64) -> anyhow::Result<Self> {
+        Self::of(path, place, spacing).with_context(|| format!("{}", path.display()))
     }
 
-    fn of(path: &Path, spacing: u64) -> anyhow::Result<Self> {
+    fn of(path: &Path, place: Place, spacing: u64) -> anyhow::Result<Self> {
         let file = Arc::new(File::open(path)?);
         let len = file.metadata()?.len();
-        let start = match Walk::new(Arc::clone(&file)) {
-            Err(TraceError::Io(e)) if e.kind() == io::ErrorKind::NotSeekable => {
-                return Err(TraceError::Io(e)).context("it is read more than once, so it cannot be a pipe");
+        let start = match Walk::new(Arc::clone(&file), place) {
+            Err(e) if is_pipe(&e) => {
+                return Err(e).context("it is read more than once, so it cannot be a pipe");
             }
             start => start?,
         };
         let deadline = Instant::now().checked_add(SPAN).unwrap_or_else(Instant::now);
-        let span = trace::span(&file, deadline).unwrap_or_default();
+        let mut span = trace::span(&file, deadline).unwrap_or_default();
+        // Where it begins with a saved state, what came before cannot be seen.
+        span.0 = span.0.max(start.begins());
         Ok(Self {
             len,
             span,
@@ -351,4 +353,9 @@ impl Player {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it stops at the ends")]
 fn moved(from: u64, by: f64) -> u64 {
     if by < 0.0 { from.saturating_sub(-by as u64) } else { from.saturating_add(by as u64) }
+}
+
+fn is_pipe(e: &anyhow::Error) -> bool {
+    let io = |e: &io::Error| e.kind() == io::ErrorKind::NotSeekable;
+    matches!(e.downcast_ref(), Some(TraceError::Io(e)) if io(e)) || e.downcast_ref().is_some_and(io)
 }

@@ -18,7 +18,7 @@ use zctrace_common::user::{Start, kind};
 
 use super::index::SPACING;
 use super::player::Player;
-use super::walk::{Budget, Step, Until, Walk};
+use super::walk::{Budget, Place, Step, Until, Walk};
 use crate::board::Picture;
 use crate::board::link::{Command, Go, Sight, Viewer, link};
 use crate::event::user_frame;
@@ -73,7 +73,7 @@ fn plain(path: &Path) -> (Vec<Fact>, Summary, Option<End>) {
 }
 
 fn walk(path: &Path) -> Walk {
-    Walk::new(Arc::new(File::open(path).unwrap())).unwrap()
+    Walk::new(Arc::new(File::open(path).unwrap()), Place::default()).unwrap()
 }
 
 fn go(walk: &mut Walk, until: Until) -> Step {
@@ -82,7 +82,7 @@ fn go(walk: &mut Walk, until: Until) -> Step {
 
 /// One that knows its whole recording.
 fn player(path: &Path) -> Player {
-    let mut player = Player::open(path, TINY).unwrap();
+    let mut player = Player::open(path, Place::default(), TINY).unwrap();
     arrive(&mut player, &mut Rng::new(1));
     player
 }
@@ -241,7 +241,7 @@ fn next_and_previous_find_each_one() {
         for sight in SIGHTS {
             let all = ordinals(&facts, sight);
             // One after the other: first on the way, then with everything known, then back.
-            let mut fresh = Player::open(file.path(), TINY).unwrap();
+            let mut fresh = Player::open(file.path(), Place::default(), TINY).unwrap();
             ask(&mut known, Go::To(0.0), &mut rng);
             for player in [&mut fresh, &mut known] {
                 for n in &all {
@@ -308,7 +308,7 @@ fn many_at_once() {
     assert!(all.len() > 5);
     let mut rng = Rng::new(5);
     for known in [false, true] {
-        let mut player = Player::open(file.path(), TINY).unwrap();
+        let mut player = Player::open(file.path(), Place::default(), TINY).unwrap();
         if known {
             arrive(&mut player, &mut rng);
             ask(&mut player, Go::To(0.0), &mut rng);
@@ -336,7 +336,7 @@ fn whatever_is_asked() {
     for seed in 0..30 {
         let file = recording(seed);
         let mut rng = Rng::new(seed);
-        let mut player = Player::open(file.path(), TINY).unwrap();
+        let mut player = Player::open(file.path(), Place::default(), TINY).unwrap();
         for _ in 0..300 {
             let sight = SIGHTS[rng.index(3)];
             let part = [0.0, 0.3, 1.0, -0.2, f64::NAN, f64::INFINITY, f64::NEG_INFINITY][rng.index(7)];
@@ -403,7 +403,7 @@ fn a_broken_recording_keeps_what_is_good() {
 
 #[test]
 fn it_cannot_be_opened() {
-    let error = |path: &Path| Player::open(path, SPACING).unwrap_err();
+    let error = |path: &Path| Player::open(path, Place::default(), SPACING).unwrap_err();
     for (bytes, says) in [(&b""[..], "is empty"), (&b"#!/bin/sh"[..], "not a zctrace recording")] {
         let file = file_of(bytes);
         let e = error(file.path());
@@ -421,7 +421,7 @@ fn a_span_and_its_marks() {
     for seed in 0..10 {
         let file = recording(seed);
         let (facts, summary, _) = plain(file.path());
-        let mut player = Player::open(file.path(), TINY).unwrap();
+        let mut player = Player::open(file.path(), Place::default(), TINY).unwrap();
         let early = player.picture().cursor.unwrap();
         assert_eq!(early.known, 16.0 / file.as_file().metadata().unwrap().len() as f64);
         arrive(&mut player, &mut Rng::new(seed));
@@ -541,7 +541,7 @@ fn a_viewer_plays_it() {
     let (_, summary, _) = plain(file.path());
     let (viewer, maker) = link();
     let path = file.path().to_owned();
-    let played = std::thread::spawn(move || super::run(&path, &maker));
+    let played = std::thread::spawn(move || super::run(&path, Place::default(), &maker));
     let go = |go| viewer.send(Command::Go(go));
     let end = await_picture(&viewer, "the end", at_rest);
     let (first, last) = end.cursor.clone().unwrap().span;
@@ -583,7 +583,7 @@ fn nothing_new_is_not_shown() {
     let file = recording(8);
     let (viewer, maker) = link();
     let path = file.path().to_owned();
-    let played = std::thread::spawn(move || super::run(&path, &maker));
+    let played = std::thread::spawn(move || super::run(&path, Place::default(), &maker));
     await_picture(&viewer, "the end", at_rest);
     // What was on its way when the last came.
     viewer.want();
@@ -604,5 +604,5 @@ fn a_viewer_that_is_gone_ends_it() {
     let file = recording(9);
     let (viewer, maker) = link();
     drop(viewer);
-    super::run(file.path(), &maker).unwrap();
+    super::run(file.path(), Place::default(), &maker).unwrap();
 }

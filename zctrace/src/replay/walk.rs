@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,10 +12,11 @@ use crate::board::link::Sight;
 use crate::board::{Board, Item, Picture};
 use crate::engine::{Engine, Stage};
 use crate::event::{Decoded, Event, decode};
+use crate::input::{Moment, from_start, info_of, resume};
 use crate::model::{Fact, Transfer, TransferId, Verdict};
 use crate::order::Order;
 use crate::select::Select;
-use crate::trace::{End, Reader, Shared, TraceError};
+use crate::trace::{End, Reader, Shared, last_state};
 
 /// Steps between two looks at the clock.
 const STEPS: u32 = 128;
@@ -138,10 +138,20 @@ enum Input {
     Over,
 }
 
+/// What is looked at of a recording.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// Which part of a merged one.
+    pub part: u16,
+    /// Begins at the last saved state before.
+    pub from: Option<Moment>,
+}
+
 /// Everything as it is at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     reader: Reader<Shared>,
+    part: u16,
     input: Input,
     problem: Option<Arc<str>>,
     order: Order,
@@ -170,15 +180,30 @@ impl Walk {
     ///
     /// # Errors
     /// When it is not a recording.
-    pub(super) fn new(file: Arc<File>) -> Result<Self, TraceError> {
+    pub(super) fn new(file: Arc<File>, place: Place) -> anyhow::Result<Self> {
+        let shared = |at| Shared::at(Arc::clone(&file), at);
+        let (mut reader, mut stages) = from_start(|| Ok(shared(0)))?;
+        if let Some(from) = place.from {
+            let info = info_of(shared(0))?.unwrap_or_default();
+            if let Some(at) = last_state(&file, from.of(&info, info.start_realtime_ns))? {
+                (reader, stages) = resume(reader, shared(at), at)?;
+            }
+        }
+        let info = stages.info().cloned();
+        let (order, engine, select) = stages.parts();
+        let mut board = Board::default();
+        if let Some(info) = info {
+            board.fact(Fact::Trace(Box::new(info)), engine.now());
+        }
         Ok(Self {
-            reader: Reader::new(Shared::new(file))?,
+            reader,
+            part: place.part,
             input: Input::Open,
             problem: None,
-            order: Order::default(),
-            engine: Engine::new(),
-            select: Select::default(),
-            board: Board::default(),
+            order,
+            engine,
+            select,
+            board,
             events: VecDeque::new(),
             facts: VecDeque::new(),
             clock: 0,
@@ -188,6 +213,11 @@ impl Walk {
             last: (Counts::default(), 0),
             landmark: None,
         })
+    }
+
+    /// The time of the state that it begins with; 0: it begins with nothing.
+    pub(super) fn begins(&self) -> u64 {
+        self.engine.now()
     }
 
     /// Bytes of the file that were read.
@@ -332,16 +362,17 @@ impl Walk {
 
     fn block(&mut self) {
         let (order, events) = (&mut self.order, &mut self.events);
-        let end = self.reader.read_block::<io::Error>(&mut |bytes| {
-            if let Decoded::Frame(header, event) = decode(bytes) {
-                order.push(header, event, &mut |h, e| events.push_back((*h, e.clone())));
+        let problem = match self.reader.block() {
+            Ok(Ok(block)) => {
+                for (_, bytes) in block.frames().filter(|_| block.stream == self.part) {
+                    if let Decoded::Frame(header, event) = decode(bytes) {
+                        order.push(header, event, &mut |h, e| events.push_back((*h, e.clone())));
+                    }
+                }
+                return;
             }
-            Ok(())
-        });
-        let problem = match end {
-            Ok(None) => return,
-            Ok(Some(End::Complete)) => None,
-            Ok(Some(end)) => Some(end.to_string()),
+            Ok(Err(End::Complete)) => None,
+            Ok(Err(end)) => Some(end.to_string()),
             Err(e) => {
                 let good = self.reader.at();
                 Some(format!("the recording cannot be read behind its first {good} bytes: {e}"))

@@ -11,5 +11,5 @@ mod writer;
 
 pub use block::{MAGIC, VERSION};
 pub use reader::{Block, End, Reader, TraceError};
-pub use shared::{Shared, last_state, span};
+pub use shared::{Shared, last_state, span, streams};
 pub use writer::{WriteError, Writer};

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use zctrace_common::frame;
+use zctrace_common::frame::{self, Header};
 use zctrace_common::user::kind;
 
 use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER, MAGIC, MAX_STATE, VERSION, codec, holds};
@@ -40,6 +40,8 @@ pub enum End {
     Complete,
     /// In order, as a segment: it goes on in the next one.
     Next,
+    /// Of merged recordings, so many are cut off.
+    Streams(usize),
     /// In the middle: everything up to byte `good` is there.
     Cut {
         /// Bytes that were read.
@@ -52,6 +54,19 @@ pub enum End {
         /// What is wrong with it.
         why: &'static str,
     },
+}
+
+impl Block {
+    /// Its frames.
+    pub fn frames(&self) -> impl Iterator<Item = (Header, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (header, _) = frame::split(rest)?;
+            let (one, more) = rest.split_at_checked(usize::from(header.len))?;
+            rest = more;
+            Some((header, one))
+        })
+    }
 }
 
 impl From<io::Error> for TraceError {
@@ -68,6 +83,10 @@ impl std::fmt::Display for End {
         match self {
             Self::Complete => write!(f, "complete"),
             Self::Next => write!(f, "this is a segment of a recording, which goes on in the next one"),
+            Self::Streams(cut) => write!(
+                f,
+                "of the recordings that were merged into it, {cut} were cut off: what came after is lost"
+            ),
             Self::Cut { good } => write!(
                 f,
                 "the recording is cut off: its first {good} bytes are good and were read; what came after is lost"
@@ -96,7 +115,7 @@ pub struct Block {
     /// Which stream of a merged recording; 0 in any other.
     pub stream: u16,
     /// Whole frames, one after another.
-    pub frames: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 /// Fills `buf` as far as the input goes.
@@ -176,12 +195,7 @@ impl<R: Read> Reader<R> {
             Ok(block) => block,
             Err(end) => return Ok(Some(end)),
         };
-        let mut rest = block.frames.as_slice();
-        while let Some((header, _)) = frame::split(rest) {
-            let (one, more) = rest.split_at_checked(usize::from(header.len)).unwrap_or((rest, &[]));
-            take(one)?;
-            rest = more;
-        }
+        block.frames().try_for_each(|(_, frame)| take(frame))?;
         Ok(None)
     }
 
@@ -206,7 +220,7 @@ impl<R: Read> Reader<R> {
                 self.last.insert(header.stream, last);
             }
             self.pass(&header);
-            return Ok(Ok(Block { stream: header.stream, frames: raw }));
+            return Ok(Ok(Block { stream: header.stream, bytes: raw }));
         }
     }
 
@@ -234,8 +248,15 @@ impl<R: Read> Reader<R> {
     #[must_use]
     pub fn end(&self) -> Option<End> {
         let all = |kind| !self.last.is_empty() && self.last.values().all(|last| *last == kind);
-        let next = all(kind::NEXT).then_some(End::Next);
-        next.or_else(|| all(kind::STOP).then_some(End::Complete))
+        if all(kind::STOP) {
+            Some(End::Complete)
+        } else if all(kind::NEXT) {
+            Some(End::Next)
+        } else if self.last.len() > 1 {
+            Some(End::Streams(self.last.values().filter(|last| **last != kind::STOP).count()))
+        } else {
+            None
+        }
     }
 
     fn pass(&mut self, header: &BlockHeader) {

@@ -16,10 +16,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// At its beginning.
+    /// At that byte.
     #[must_use]
-    pub fn new(file: Arc<File>) -> Self {
-        Self { file, at: 0 }
+    pub fn at(file: Arc<File>, at: u64) -> Self {
+        Self { file, at }
     }
 }
 
@@ -29,6 +29,22 @@ impl Read for Shared {
         self.at = self.at.saturating_add(n as u64);
         Ok(n)
     }
+}
+
+/// How many streams a recording has, as far as its block headers can be read, or for as long as there is time.
+#[must_use]
+pub fn streams(file: &File, deadline: Instant) -> usize {
+    let mut at = FILE_HEADER as u64;
+    let mut bytes = [0; BLOCK_HEADER];
+    let mut last = 0;
+    while file.read_exact_at(&mut bytes, at).is_ok()
+        && let Some(header) = BlockHeader::decode(&bytes)
+        && Instant::now() < deadline
+    {
+        last = last.max(header.stream);
+        at = at.saturating_add(BLOCK_HEADER as u64 + u64::from(header.stored_len));
+    }
+    usize::from(last) + 1
 }
 
 /// Where the last state is saved that has nothing later than `until` in it, if there is any.

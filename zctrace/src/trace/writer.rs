@@ -134,6 +134,23 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// Writes frames of a stream as a block of their own. Bytes that are not whole frames are left out.
+    ///
+    /// # Errors
+    /// When it cannot be written; after that, always.
+    pub fn block_of(&mut self, stream: u16, frames: &[u8]) -> Result<(), WriteError> {
+        self.flush()?;
+        let mut header = BlockHeader { stream, first_ts: u64::MAX, ..BlockHeader::default() };
+        let mut whole = 0;
+        while let Some((frame, _)) = frames.get(whole..).and_then(frame::split) {
+            header.first_ts = header.first_ts.min(frame.ts);
+            header.last_ts = header.last_ts.max(frame.ts);
+            header.frames += 1;
+            whole += usize::from(frame.len);
+        }
+        self.block(header, frames.get(..whole).unwrap_or_default())
+    }
+
     fn block(&mut self, mut header: BlockHeader, raw: &[u8]) -> Result<(), WriteError> {
         if self.failed {
             return Err(self.refusal());
