@@ -8,18 +8,20 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
 use crate::event::{Decoded, Event, decode};
 use crate::model::{Series, TraceInfo};
 use crate::recorder::segment;
-use crate::stages::Stages;
-use crate::trace::{Block, End, Reader, last_state};
+use crate::stages::{Span, Stages};
+use crate::trace::{Block, End, Reader, last_state, streams};
 
 /// How often a file that is being written is looked at.
 const POLL: Duration = Duration::from_millis(50);
+/// How long to look whether it is merged: the blocks of several hosts lie close together.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// A moment of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +33,13 @@ pub enum Moment {
 }
 
 impl Moment {
-    /// CLOCK_MONOTONIC nanoseconds of the machine that made this trace. `first`: CLOCK_REALTIME of the start that
-    /// moments are counted from.
+    /// CLOCK_REALTIME nanoseconds; `start`: that of the start.
     #[must_use]
-    pub fn of(self, info: &TraceInfo, first: u64) -> u64 {
-        let wall = match self {
-            Self::After(ns) => first.saturating_add(ns),
+    pub fn realtime_ns(self, start: u64) -> u64 {
+        match self {
+            Self::After(ns) => start.saturating_add(ns),
             Self::Wall(ns) => ns,
-        };
-        let since = i128::from(wall) - i128::from(info.start_realtime_ns) + i128::from(info.start_ns);
-        u64::try_from(since.max(0)).unwrap_or(u64::MAX)
+        }
     }
 }
 
@@ -122,6 +121,7 @@ pub struct Input {
     rest: VecDeque<PathBuf>,
     follow: bool,
     bytes: u64,
+    span: Option<Span>,
 }
 
 fn reader(path: &Path, follow: bool) -> anyhow::Result<Reader<io::BufReader<Tail>>> {
@@ -230,31 +230,40 @@ impl Input {
             if let [_] = asked.files.as_slice() { asked.files.clone() } else { sorted(&asked.files)? };
         let mut rest: VecDeque<PathBuf> = files.into();
         let path = rest.pop_front().context("name a recording")?;
-        if let Some(from) = asked.from {
+        let span = if asked.from.is_some() || asked.to.is_some() {
+            ensure!(is_file(&path), "--from and --to need a file that is read more than once, not a pipe");
+            let info = info(&path)?.with_context(|| format!("{}: its header is missing", path.display()))?;
+            let wall =
+                |moment: Option<Moment>, none| moment.map_or(none, |m| m.realtime_ns(info.start_realtime_ns));
+            let span = Span { from: wall(asked.from, 0), to: wall(asked.to, u64::MAX) };
             // A later segment, if it begins early enough.
-            let first = info(&path)?.unwrap_or_default();
-            let from = from.of(&first, first.start_realtime_ns);
             for n in (0..=rest.len()).rev() {
                 let here = n.checked_sub(1).and_then(|i| rest.get(i)).unwrap_or(&path).clone();
                 let file = File::open(&here).with_context(|| here.display().to_string())?;
-                if let Some(at) = last_state(&file, from)? {
+                if let Some(at) = last_state(&file, info.monotonic_ns(span.from))? {
                     let after = rest.split_off(n);
-                    let input = Self::at(here, asked.follow, after)?;
-                    return input.resume(at);
+                    let (input, stages) = Self::at(here, asked.follow, after)?.resume(at)?;
+                    return Ok((Self { span: Some(span), ..input }, stages));
                 }
             }
-        }
-        Self::at(path, asked.follow, rest)?.begin()
+            Some(span)
+        } else {
+            None
+        };
+        let (input, stages) = Self::at(path, asked.follow, rest)?.begin()?;
+        Ok((Self { span, ..input }, stages))
     }
 
     fn at(path: PathBuf, follow: bool, rest: VecDeque<PathBuf>) -> anyhow::Result<Self> {
-        let series = if follow || !rest.is_empty() || is_file(&path) {
-            info(&path)?.and_then(|i| i.series)
+        let series = if is_file(&path) {
+            // Of one that has only just been begun, the header is waited for.
+            let header = header(&mut reader(&path, follow)?).with_context(|| path.display().to_string())?;
+            header.and_then(|info| info.series)
         } else {
             None
         };
         let bytes = [&path].into_iter().chain(&rest).filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum();
-        Ok(Self { reader: reader(&path, follow)?, path, series, rest, follow, bytes })
+        Ok(Self { reader: reader(&path, follow)?, path, series, rest, follow, bytes, span: None })
     }
 
     /// At the first frame.
@@ -279,6 +288,21 @@ impl Input {
         let (reader, stages) = resume(self.reader, io::BufReader::with_capacity(1 << 20, tail), at)?;
         self.reader = reader;
         Ok((self, stages))
+    }
+
+    /// What is looked at; `None`: everything.
+    #[must_use]
+    pub fn span(&self) -> Option<Span> {
+        self.span
+    }
+
+    /// Whether it is of several hosts.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn is_merged(&self) -> io::Result<bool> {
+        let deadline = Instant::now().checked_add(LOOK).unwrap_or_else(Instant::now);
+        Ok(streams(&File::open(&self.path)?, deadline) > 1)
     }
 
     /// Bytes of all its files, as they were when it was opened.

@@ -9,11 +9,11 @@ use zctrace_common::user::kind;
 
 use crate::board::{Board, Picture};
 use crate::engine::Engine;
-use crate::input::{Asked, Input, Moment};
-use crate::model::{Fact, TraceInfo, TransferId};
+use crate::input::{Asked, Input};
+use crate::model::{Fact, TransferId};
 use crate::recorder::Recorder;
 use crate::sink::{Sink, Summary};
-use crate::stages::Stages;
+use crate::stages::{Span, Stages};
 use crate::trace::{Block, End, Reader, TraceError};
 
 /// Everything behind a source.
@@ -24,24 +24,6 @@ pub struct Pipeline {
     others: BTreeMap<u16, Stages>,
     readers: Readers,
     span: Option<Span>,
-}
-
-/// What is looked at.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    from: Option<Moment>,
-    to: Option<Moment>,
-    /// CLOCK_REALTIME of the start that moments are counted from.
-    first: Option<u64>,
-}
-
-impl Span {
-    /// The same of this machine.
-    fn of(&mut self, info: &TraceInfo) -> (u64, u64) {
-        let first = *self.first.get_or_insert(info.start_realtime_ns);
-        let of = |moment: Option<Moment>, none| moment.map_or(none, |m| m.of(info, first));
-        (of(self.from, 0), of(self.to, u64::MAX))
-    }
 }
 
 /// Who gets facts.
@@ -98,35 +80,19 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the header cannot be written.
-    pub fn resume(&mut self, stages: Stages, from: Option<Moment>, to: Option<Moment>) -> anyhow::Result<()> {
-        self.stages = stages;
-        self.span = (from.is_some() || to.is_some()).then_some(Span { from, to, first: None });
-        if let Some(info) = self.stages.info().cloned() {
-            self.readers.take(Fact::Trace(Box::new(info)), self.stages.engine())?;
+    pub fn resume(&mut self, mut stages: Stages, span: Option<Span>) -> anyhow::Result<()> {
+        stages.look_at(span);
+        if let Some(info) = stages.info().cloned() {
+            self.readers.take(Fact::Trace(Box::new(info)), stages.engine())?;
         }
-        self.narrow(0);
+        (self.stages, self.span) = (stages, span);
         Ok(())
-    }
-
-    /// Once it is known which trace it is.
-    fn narrow(&mut self, stream: u16) {
-        let stages = if stream == 0 { Some(&mut self.stages) } else { self.others.get_mut(&stream) };
-        if let (Some(span), Some(stages)) = (&mut self.span, stages)
-            && let Some(info) = stages.info()
-        {
-            let (from, to) = span.of(info);
-            stages.look_at(from, to);
-        }
     }
 
     /// Everything that is to be shown has been.
     #[must_use]
-    pub fn has_enough(&mut self) -> bool {
-        let Some(span) = self.span.as_mut().filter(|s| s.to.is_some()) else {
-            return false;
-        };
-        let all = std::iter::once(&self.stages).chain(self.others.values());
-        all.into_iter().all(|s| s.info().is_some_and(|info| s.has_passed(span.of(info).1)))
+    pub fn has_enough(&self) -> bool {
+        self.stages.has_enough()
     }
 
     /// Takes a block of a recording.
@@ -134,13 +100,10 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::frame`].
     pub fn block(&mut self, block: &Block) -> anyhow::Result<()> {
-        for (header, bytes) in block.frames() {
+        for (_, bytes) in block.frames() {
             match block.stream {
                 0 => self.frame(bytes)?,
                 stream => self.frame_of(stream, bytes)?,
-            }
-            if header.kind == kind::START {
-                self.narrow(block.stream);
             }
         }
         Ok(())
@@ -148,7 +111,12 @@ impl Pipeline {
 
     fn frame_of(&mut self, stream: u16, bytes: &[u8]) -> anyhow::Result<()> {
         let readers = &mut self.readers;
-        let stages = self.others.entry(stream).or_default();
+        let span = self.span;
+        let stages = self.others.entry(stream).or_insert_with(|| {
+            let mut stages = Stages::default();
+            stages.look_at(span);
+            stages
+        });
         stages.frame(bytes, &mut |fact, engine| readers.take(fact.of_part(stream), engine))
     }
 
@@ -238,13 +206,15 @@ pub fn replay(path: &Path, pipeline: &mut Pipeline) -> anyhow::Result<Option<End
 /// When something cannot be opened or is not a recording.
 pub fn read(asked: &Asked, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
     let (mut input, stages) = Input::open(asked)?;
-    pipeline.resume(stages, asked.from, asked.to)?;
+    pipeline.resume(stages, input.span())?;
+    let merged = input.span().is_some() && input.is_merged()?;
     loop {
         match input.block()? {
             Ok(block) => pipeline.block(&block)?,
             Err(end) => return Ok((end != End::Complete).then_some(end)),
         }
-        if pipeline.has_enough() {
+        // Blocks of other hosts may be about earlier moments.
+        if !merged && pipeline.has_enough() {
             return Ok(None);
         }
         if asked.follow {

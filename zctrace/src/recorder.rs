@@ -95,6 +95,12 @@ impl Recorder {
         Ok(recorder)
     }
 
+    /// A state is saved after so many bytes of frames, in the first file.
+    #[must_use]
+    pub fn state_every(self, bytes: usize) -> Self {
+        Self { writer: self.writer.state_every(bytes), ..self }
+    }
+
     /// Bytes of the present file, in complete blocks.
     #[must_use]
     pub fn written(&self) -> u64 {

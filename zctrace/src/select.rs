@@ -108,6 +108,7 @@ impl Select {
         self.is_of(t) && self.goes_to(t) && self.is_then(t)
     }
 
+    /// Where it is not known when it ends, it may be now.
     fn is_then(&self, t: &Transfer) -> bool {
         let end = t.release_ns.unwrap_or(u64::MAX);
         self.span.is_none_or(|(from, to)| t.submit_ns <= to && end >= from)

@@ -25,9 +25,26 @@ pub enum StateError {
     Malformed(#[from] rmp_serde::decode::Error),
 }
 
+/// What is looked at: from and to, CLOCK_REALTIME nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What was over before does not matter.
+    pub from: u64,
+    /// What began later does not.
+    pub to: u64,
+}
+
+impl Span {
+    /// The same by the clock of one trace, CLOCK_MONOTONIC nanoseconds.
+    fn of(self, info: &TraceInfo) -> (u64, u64) {
+        (info.monotonic_ns(self.from), info.monotonic_ns(self.to))
+    }
+}
+
 /// The stages.
 #[derive(Clone, Debug, Default)]
 pub struct Stages {
+    span: Option<Span>,
     order: Order,
     engine: Engine,
     select: Select,
@@ -82,16 +99,27 @@ impl Stages {
         &self.select
     }
 
-    /// Only what concerns this time is shown.
-    pub fn look_at(&mut self, from: u64, to: u64) {
-        self.select.look_at(from, to);
+    /// Only what was open in this time is shown from now on.
+    pub fn look_at(&mut self, span: Option<Span>) {
+        self.span = span;
+        self.narrow();
     }
 
-    /// Everything that was open by then has been shown.
+    fn narrow(&mut self) {
+        if let (Some(span), Some(info)) = (self.span, &self.info) {
+            let (from, to) = span.of(info);
+            self.select.look_at(from, to);
+        }
+    }
+
+    /// Everything that is looked at has been shown.
     #[must_use]
-    pub fn has_passed(&self, time: u64) -> bool {
-        let engine = &self.engine;
-        engine.now() > time && engine.view().unstated().all(|u| u.t.submit_ns > time)
+    pub fn has_enough(&self) -> bool {
+        let (Some(span), Some(info)) = (self.span, &self.info) else {
+            return false;
+        };
+        let ((_, to), engine) = (span.of(info), &self.engine);
+        engine.now() > to && engine.view().unstated().all(|u| u.t.submit_ns > to)
     }
 
     /// Takes one frame; hands on what is shown of what follows.
@@ -136,15 +164,18 @@ impl Stages {
     }
 
     fn hand_on<E>(&mut self, take: &mut dyn FnMut(Fact, &Engine) -> Result<(), E>) -> Result<(), E> {
-        for fact in self.facts.drain(..) {
+        let mut facts = std::mem::take(&mut self.facts);
+        for fact in facts.drain(..) {
             if let Fact::Trace(info) = &fact {
                 self.select.show(&info.shown);
                 self.info = Some((**info).clone());
+                self.narrow();
             }
             if self.select.shows(&fact) {
                 take(fact, &self.engine)?;
             }
         }
+        self.facts = facts;
         Ok(())
     }
 
@@ -171,7 +202,7 @@ impl Stages {
         if let Some(info) = &info {
             select.show(&info.shown);
         }
-        let mut stages = Self { order: Order::default(), engine, select, info, facts: Vec::new() };
+        let mut stages = Self { engine, select, info, ..Self::default() };
         for bytes in held {
             if let Decoded::Frame(header, event) = decode(&bytes) {
                 stages.order.push(header, event, &mut |_, _| {});

@@ -367,6 +367,27 @@ proptest! {
         run(&frames);
     }
 
+    /// A state comes from a file, as frames do.
+    #[test]
+    fn a_damaged_state_does_not_make_it_panic(seed: u64, at in 0.0..1.0f64, hurts in prop::collection::vec((any::<u32>(), any::<u8>()), 1..20)) {
+        let frames = story(seed, STORY).deliver(&PLAIN).frames;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place among few")]
+        let (before, after) = frames.split_at((frames.len() as f64 * at) as usize);
+        let mut stages = Stages::default();
+        let mut take = |_: Fact, _: &Engine| -> Result<(), ()> { Ok(()) };
+        before.iter().for_each(|f| stages.frame(f, &mut take).unwrap());
+        let mut saved = stages.save().unwrap();
+        for (at, byte) in hurts {
+            let n = saved.len();
+            saved[at as usize % n] = byte;
+        }
+        if let Ok(mut stages) = Stages::restore(&saved) {
+            after.iter().for_each(|f| stages.frame(f, &mut take).unwrap());
+            let _ = stages.has_enough();
+            stages.finish(&mut take).unwrap();
+        }
+    }
+
     /// Whoever begins at a saved state says what one says who has read everything.
     #[test]
     fn a_saved_state_is_all_that_matters(seed: u64, other: u64, every in 1usize..200, lose in 0u64..6) {

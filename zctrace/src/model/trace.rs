@@ -40,6 +40,15 @@ pub struct TraceInfo {
     pub fingerprint: Fingerprints,
 }
 
+impl TraceInfo {
+    /// CLOCK_MONOTONIC nanoseconds of the machine that made this trace, from CLOCK_REALTIME nanoseconds.
+    #[must_use]
+    pub fn monotonic_ns(&self, realtime_ns: u64) -> u64 {
+        let since = i128::from(realtime_ns) - i128::from(self.start_realtime_ns);
+        u64::try_from((since + i128::from(self.start_ns)).max(0)).unwrap_or(u64::MAX)
+    }
+}
+
 /// A recording in several files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Series {

@@ -37,6 +37,7 @@ pub struct Writer<W: Write> {
     /// Raw bytes of frames since the last state, and bytes of that state.
     since: usize,
     state: usize,
+    state_every: usize,
 }
 
 impl<W: Write> Writer<W> {
@@ -56,6 +57,7 @@ impl<W: Write> Writer<W> {
             failed: false,
             since: 0,
             state: 0,
+            state_every: STATE_EVERY,
         })
     }
 
@@ -109,10 +111,16 @@ impl<W: Write> Writer<W> {
         result
     }
 
+    /// States are to be saved after so many bytes of frames.
+    #[must_use]
+    pub fn state_every(self, bytes: usize) -> Self {
+        Self { state_every: bytes, ..self }
+    }
+
     /// So much was written since the last state that another is worth its room.
     #[must_use]
     pub fn wants_state(&self) -> bool {
-        self.since >= STATE_EVERY.max(self.state.saturating_mul(8))
+        self.since >= self.state_every.max(self.state.saturating_mul(8))
     }
 
     /// Writes down what whoever begins to read here must know. `ts`: everything up to then is part of it.
