@@ -120,6 +120,15 @@ impl Pipeline {
         stages.frame(bytes, &mut |fact, engine| readers.take(fact.of_part(stream), engine))
     }
 
+    /// Totals so far; `None` if it is watched.
+    #[must_use]
+    pub fn so_far(&self) -> Option<&Summary> {
+        match &self.readers.keeps {
+            Keeps::Summary(summary) => Some(summary),
+            Keeps::Board(_) => None,
+        }
+    }
+
     /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` unless it is watched.
     pub fn picture(&mut self, now_ns: u64, focus: Option<TransferId>) -> Option<Picture> {
         let (engine, select) = (self.stages.engine(), self.stages.select());
@@ -197,14 +206,19 @@ impl Pipeline {
 /// # Errors
 /// When it cannot be opened or is not a recording.
 pub fn replay(path: &Path, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
-    read(&Asked::file(path), pipeline)
+    read(&Asked::file(path), pipeline, &mut |_| Ok(()))
 }
 
-/// Feeds what is asked for of recordings. Answers what is wrong with its end, if anything.
+/// Feeds what is asked for of recordings. Answers what is wrong with its end, if anything. `look`: whoever wants
+/// to see what there is so far, again and again.
 ///
 /// # Errors
-/// When something cannot be opened or is not a recording.
-pub fn read(asked: &Asked, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
+/// When something cannot be opened or is not a recording, or `look` fails.
+pub fn read(
+    asked: &Asked,
+    pipeline: &mut Pipeline,
+    look: &mut dyn FnMut(&Pipeline) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<End>> {
     let (mut input, stages) = Input::open(asked)?;
     pipeline.resume(stages, input.span())?;
     let merged = input.span().is_some() && input.is_merged()?;
@@ -220,6 +234,7 @@ pub fn read(asked: &Asked, pipeline: &mut Pipeline) -> anyhow::Result<Option<End
         if asked.follow {
             pipeline.flush()?;
         }
+        look(pipeline)?;
     }
 }
 

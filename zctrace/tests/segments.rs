@@ -46,7 +46,7 @@ fn record(frames: &[Vec<u8>], to: Recorder) -> Vec<Fact> {
 fn read(asked: &Asked) -> anyhow::Result<(Vec<Fact>, Option<End>)> {
     let facts = Collect::default();
     let mut pipeline = Pipeline::new(None, vec![Box::new(facts.clone())]);
-    let end = pipeline::read(asked, &mut pipeline)?;
+    let end = pipeline::read(asked, &mut pipeline, &mut |_| Ok(()))?;
     pipeline.finish()?;
     Ok((facts.take(), end))
 }

@@ -1,6 +1,7 @@
 //! `zctrace report`: a recording through the same engine as a live trace.
 
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
 
 use super::Exit;
 use crate::cli::{FailOn, ReportArgs, Source};
@@ -38,7 +39,15 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
         Vec::new()
     };
     let mut pipeline = Pipeline::new(None, outputs);
-    let end = pipeline::read(&Asked { follow: args.follow, ..asked(&args.source) }, &mut pipeline)?;
+    let read = Asked { follow: args.follow, ..asked(&args.source) };
+    let mut screen = (args.follow && !args.json && std::io::stdout().is_terminal()).then(Screen::default);
+    let end = pipeline::read(&read, &mut pipeline, &mut |pipeline| match &mut screen {
+        Some(screen) => screen.look(pipeline),
+        None => Ok(()),
+    })?;
+    if screen.is_some() {
+        print!("{CLEAR}");
+    }
     let mut summary = pipeline.finish()?;
     summary.cut = end.is_some();
     if !args.json {
@@ -55,7 +64,36 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     Ok(if found { Exit::Found } else { Exit::Done })
 }
 
+/// Home, and nothing below.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+/// How often what there is so far is shown.
+const SHOWN: Duration = Duration::from_secs(1);
+
+/// A report that is made again and again.
+#[derive(Debug, Default)]
+struct Screen(Option<Instant>);
+
+impl Screen {
+    fn look(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
+        if self.0.is_some_and(|last| last.elapsed() < SHOWN) {
+            return Ok(());
+        }
+        self.0 = Some(Instant::now());
+        let Some(summary) = pipeline.so_far() else {
+            return Ok(());
+        };
+        let mut out = Vec::from(CLEAR);
+        crate::sink::report(&mut out, summary, colours())?;
+        let open = crate::text::transfers(pipeline.open_windows() as u64);
+        writeln!(
+            out,
+            "\nOpen now: {open}. It is still being recorded; Ctrl-C ends this view, not the recording."
+        )?;
+        std::io::stdout().write_all(&out)?;
+        Ok(std::io::stdout().flush()?)
+    }
+}
+
 pub(super) fn colours() -> bool {
-    use std::io::IsTerminal as _;
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
