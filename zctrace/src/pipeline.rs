@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zctrace_common::frame::split;
 use zctrace_common::user::kind;
@@ -168,6 +168,12 @@ impl Pipeline {
             output.flush()?;
         }
         Ok(())
+    }
+
+    /// Files of the recording so far.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.tap.as_ref().map(Recorder::files).unwrap_or_default()
     }
 
     /// Transfers that are open now.

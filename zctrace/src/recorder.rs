@@ -107,10 +107,11 @@ impl Recorder {
         self.writer.written()
     }
 
-    /// How many files it has begun.
+    /// The segments that it has made and kept.
     #[must_use]
-    pub fn number(&self) -> u64 {
-        self.segments.as_ref().map_or(1, |s| s.series.number)
+    pub fn files(&self) -> Vec<PathBuf> {
+        let all = |s: &Segments| (s.oldest..=s.series.number).map(|n| segment(&s.path, n)).collect();
+        self.segments.as_deref().map(all).unwrap_or_default()
     }
 
     /// Appends one frame.

@@ -53,6 +53,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
         until_gone: !resolved.options.pids.is_empty(),
     };
     let result = trace(&resolved.options, resolved.asked, &mut pipeline, command, limits);
+    let files = pipeline.files();
     // Whatever happened, what is in hand belongs in the file.
     let finished = pipeline.finish();
     let ended = result.with_context(|| format!("recording to {}", args.output.display()))?;
@@ -64,7 +65,12 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
         let e = ended.entries;
         eprintln!("zctrace: maps heads={} socks={} pipes={} ops={}", e.heads, e.socks, e.pipes, e.ops);
     }
-    eprintln!("zctrace: {}: {}", args.output.display(), crate::sink::summary_line(&summary));
+    let name = match files.as_slice() {
+        [] => args.output.display().to_string(),
+        [one] => one.display().to_string(),
+        [first, .., last] => format!("{} to {}", first.display(), last.display()),
+    };
+    eprintln!("zctrace: {name}: {}", crate::sink::summary_line(&summary));
     Ok(Exit::Done)
 }
 
