@@ -28,7 +28,7 @@ fn said(files: &[PathBuf]) -> String {
                 t.id.to_string(),
                 text::api(t.api).into(),
                 format!("{}/{}", text::harmless(&t.comm), t.pid),
-                text::source(&t),
+                text::source(&t).into_owned(),
                 format!("{}+{}", t.offset, t.bytes),
                 t.submit_ns.to_string(),
                 ns(t.return_ns),
