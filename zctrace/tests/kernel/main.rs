@@ -30,6 +30,7 @@ mod programs;
 #[path = "../screen/pty.rs"]
 mod pty;
 mod screen;
+mod segments;
 mod send;
 mod stall;
 mod tool;

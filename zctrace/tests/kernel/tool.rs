@@ -117,6 +117,12 @@ impl Recorder {
         self.finish()
     }
 
+    /// Ends it, and looks at nothing.
+    pub(crate) fn end_by(mut self, by: Signal) {
+        signal(&self.child.0, by);
+        self.child.0.wait().unwrap();
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn finish(mut self) -> Trace {
         let status = self.child.0.wait().unwrap();
