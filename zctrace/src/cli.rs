@@ -20,6 +20,7 @@ Examples:
   zctrace report out.zct                           what happened, in ten seconds
   zctrace replay out.zct                           the same view, of a recording
   zctrace explain out.zct 3-17                     every record behind one transfer
+  zctrace export out.zct --to perfetto -o out.pftrace   for ui.perfetto.dev; also csv, parquet, jsonl
   sudo zctrace --pid 1234 --fingerprint full       which version of the bytes the peer got
   sudo zctrace send a.tar host:9000                send a file; ends when it may be changed
   sudo zctrace demo                                see it work
@@ -57,6 +58,24 @@ Examples:
   zctrace explain --rules                   all rules
 
 Exit codes: 0 done; 2 usage; 4 anything else, such as an id that the recording does not have.";
+
+const EXPORT: &str = "\
+Formats:
+  jsonl      the objects of `report --json`, one a line
+  csv        OUT is a directory: transfers.csv, mutations.csv, hits.csv, losses.csv, traces.csv
+  parquet    the same tables with types, for DuckDB, pandas, Polars, Spark, DataFusion, ClickHouse
+  perfetto   a trace for ui.perfetto.dev: windows by socket, changes by writer, and whom they hit
+
+Examples:
+  zctrace export out.zct --to perfetto -o out.pftrace
+  zctrace export out.zct --to jsonl -o - | jq 'select(.verdict == \"mutated\")'
+  zctrace export out.zct --to csv -o tables
+  zctrace export out.zct --to parquet -o tables
+  duckdb -c \"SELECT api, max(gap_ns) FROM 'tables/transfers.parquet' GROUP BY api\"
+  zctrace export out.zct --to parquet --partition -o lake      many hosts and days: docs/fleet.md
+
+docs/export.md has every column. Exit codes: 0 done; 2 usage; 4 anything else: OUT exists, or the recording is
+cut or damaged (then what is good of it is exported).";
 
 const LAB: &str = "\
 Sends, changes and receives for real, every combination once, traced by zctrace itself, and compares
@@ -121,6 +140,9 @@ pub enum Command {
     /// Show every record behind one transfer or change, or what a rule means
     #[command(after_help = EXPLAIN)]
     Explain(ExplainArgs),
+    /// Write what a recording says for other tools: JSON lines, CSV, Parquet, Perfetto
+    #[command(after_help = EXPORT)]
+    Export(ExportArgs),
     /// Send a file without copying, and end when it may be changed
     #[command(after_help = SEND)]
     Send(SendArgs),
@@ -362,6 +384,45 @@ pub struct MergeArgs {
     /// The file to write; an existing one is replaced
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
+}
+
+/// `zctrace export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The recording; of one in several files, its segments
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The format
+    #[arg(long, value_name = "FORMAT")]
+    pub to: Format,
+    /// What to write: a file, or - for stdout; csv, parquet: a directory
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// parquet: a tree of files by host and day, which many exports share
+    #[arg(long)]
+    pub partition: bool,
+    /// Replace files that exist
+    #[arg(long)]
+    pub force: bool,
+    /// Only what was open then or later: a time since the start, such as 90s, or of the clock
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<Moment>,
+    /// Only what was open then or before
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Moment>,
+}
+
+/// What can be exported to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// JSON lines
+    Jsonl,
+    /// A CSV file for each table
+    Csv,
+    /// A Parquet file for each table, or a tree of them
+    Parquet,
+    /// Perfetto's protobuf
+    Perfetto,
 }
 
 /// `zctrace explain`

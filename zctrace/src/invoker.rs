@@ -42,6 +42,29 @@ pub fn create_new(path: &Path) -> anyhow::Result<File> {
     give(file, path)
 }
 
+/// Makes a directory and those above it; the ones that were missing belong to the user.
+///
+/// # Errors
+/// When one cannot be made, or given away.
+pub fn create_dir_all(path: &Path) -> anyhow::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        create_dir_all(above)?;
+    }
+    match std::fs::create_dir(path) {
+        // Somebody else was faster, for instance another export into the same tree.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        made => made.with_context(|| format!("cannot make {}", path.display()))?,
+    }
+    if let Some(user) = invoker() {
+        std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))
+            .with_context(|| format!("giving {} to user {}", path.display(), user.uid))?;
+    }
+    Ok(())
+}
+
 fn give(file: File, path: &Path) -> anyhow::Result<File> {
     if let Some(user) = invoker() {
         std::os::unix::fs::fchown(&file, Some(user.uid), Some(user.gid))

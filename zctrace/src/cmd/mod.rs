@@ -9,6 +9,7 @@ mod demo;
 #[cfg(feature = "live")]
 mod doctor;
 mod explain;
+mod export;
 #[cfg(feature = "live")]
 mod filters;
 #[cfg(feature = "live")]
@@ -68,7 +69,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    #[cfg(any(feature = "live", feature = "tui"))]
     pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
         Self { exit: Exit::Usage, message: message.into() }.into()
     }
@@ -113,6 +113,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
@@ -131,6 +132,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
         _ => Err(Failure::cannot("this zctrace was built without live tracing (cargo feature `live`)")),
     }
 }
