@@ -297,6 +297,11 @@ impl<W: Write> JsonLines<W> {
         Self { to }
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_inner(self) -> W {
+        self.to
+    }
+
     fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         // One write a line: a reader never sees half of one.
         let mut bytes = Vec::new();

@@ -25,7 +25,7 @@ const GROUP: usize = 1 << 16;
 /// Rows that wait in memory, over all files: some 450 bytes each.
 const WAITING: usize = 1 << 17;
 /// Files that are open at once.
-const OPEN: usize = 256;
+const OPEN: usize = if cfg!(test) { 8 } else { 256 };
 
 /// Where files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
