@@ -23,7 +23,7 @@ pub(super) struct TableWriter {
 impl TableWriter {
     pub(super) fn new(to: BufWriter<File>, table: Which, layout: Layout) -> anyhow::Result<Self> {
         let heads = schema::heads(table, layout);
-        let (types, properties) = (schema::schema(table, &heads)?, schema::properties(&heads)?);
+        let (types, properties) = (schema::schema(table, &heads)?, schema::properties(&heads));
         let file = SerializedFileWriter::new(to, Arc::new(types), Arc::new(properties))?;
         let columns = heads.iter().map(|(at, head)| (*at, Buffer::new(head))).collect();
         Ok(Self { file, columns, texts: Texts::default(), waiting: 0 })

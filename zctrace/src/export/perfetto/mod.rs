@@ -7,7 +7,7 @@
 //!
 //! A window is written when it is stated, begin and end, in whatever order; Perfetto sorts by time. A mutation is
 //! stated after the transfers that it hit, so a flow's id follows from both ids. What must wait: windows that are
-//! still open at the end, and the lanes of transfers whose mutations are still to come.
+//! still open at the end with what hit them, and the lanes of transfers whose mutations are still to come.
 
 mod notes;
 mod packets;
@@ -24,7 +24,7 @@ use self::proto::{Clock, ClockSnapshot, DebugAnnotation, TracePacket, TrackDescr
 use self::proto::{clock, event, ordering};
 use self::tracks::{New, Of, Tracks};
 use super::origin::{Origin, Origins};
-use crate::model::{Fact, Hit, LossLine, Mutation, MutationId, Outcome, Transfer, TransferId};
+use crate::model::{Fact, Hit, LossLine, Mutation, MutationId, MutationKind, Outcome, Transfer, TransferId};
 use crate::sink::{Sink, Summary};
 use crate::text;
 
@@ -40,6 +40,16 @@ struct Awaited {
     left: usize,
 }
 
+/// What is said where a mutation hit a transfer.
+struct Change {
+    id: MutationId,
+    kind: MutationKind,
+    writer: String,
+    /// In the trace's time.
+    at: u64,
+    hit: Hit,
+}
+
 /// Writes a Perfetto trace.
 pub struct Perfetto<W> {
     packets: Packets<W>,
@@ -49,7 +59,9 @@ pub struct Perfetto<W> {
     base: Option<Origin>,
     awaited: BTreeMap<TransferId, Awaited>,
     /// Still lent when the trace ends.
-    held: Vec<Transfer>,
+    held: BTreeMap<TransferId, Transfer>,
+    /// What hit those.
+    late: Vec<Change>,
     /// The latest moment that was stated, in the trace's time.
     last_ns: u64,
 }
@@ -63,7 +75,8 @@ impl<W: Write> Perfetto<W> {
             origins: Origins::default(),
             base: None,
             awaited: BTreeMap::new(),
-            held: Vec::new(),
+            held: BTreeMap::new(),
+            late: Vec::new(),
             last_ns: 0,
         }
     }
@@ -176,7 +189,7 @@ impl<W: Write> Perfetto<W> {
                 self.window(t, release, None)
             }
             (None, Outcome::Held) => {
-                self.held.push(t.clone());
+                self.held.insert(t.id, t.clone());
                 Ok(())
             }
             (None, _) => self.window(t, last, Some("not seen: it ends here with what was last seen of it")),
@@ -204,25 +217,30 @@ impl<W: Write> Perfetto<W> {
         };
         self.event(at, instant)?;
         for hit in &m.hits {
-            self.hit(m, at, hit)?;
+            self.hit(Change { id: m.id, kind: m.kind, writer: text::writer(m), at, hit: *hit })?;
         }
         Ok(())
     }
 
     /// On the line of the transfer.
-    fn hit(&mut self, m: &Mutation, at: u64, hit: &Hit) -> io::Result<()> {
-        let Some(awaited) = self.awaited.get_mut(&hit.transfer) else { return Ok(()) };
+    fn hit(&mut self, change: Change) -> io::Result<()> {
+        let transfer = change.hit.transfer;
+        if self.held.contains_key(&transfer) {
+            self.late.push(change);
+            return Ok(());
+        }
+        let Some(awaited) = self.awaited.get_mut(&transfer) else { return Ok(()) };
         awaited.left -= 1;
         let (lane, (begin, end)) = (awaited.lane, awaited.window);
         if awaited.left == 0 {
-            self.awaited.remove(&hit.transfer);
+            self.awaited.remove(&transfer);
         }
         self.packets.tidy();
-        let name = format!("changed: {}", text::mutation(m.kind));
+        let name = format!("changed: {}", text::mutation(change.kind));
         let notes: Vec<DebugAnnotation> = vec![
-            self.packets.text("mutation", m.id.to_string()),
-            self.packets.word("writer", &text::writer(m)),
-            self.packets.word("phase", text::phase(hit.phase)),
+            self.packets.text("mutation", change.id.to_string()),
+            self.packets.word("writer", &change.writer),
+            self.packets.word("phase", text::phase(change.hit.phase)),
         ];
         let instant = TrackEvent {
             r#type: Some(event::INSTANT),
@@ -230,11 +248,11 @@ impl<W: Write> Perfetto<W> {
             name_iid: Some(self.packets.name(&name)),
             category_iids: vec![self.packets.category("hit")],
             debug_annotations: notes,
-            flow_ids: vec![flow(m.id, hit.transfer)],
+            flow_ids: vec![flow(change.id, transfer)],
             ..TrackEvent::default()
         };
         // Inside of the slice, though the call may have begun before; at its very end it would be outside.
-        self.event(at.min(end.saturating_sub(1)).max(begin), instant)
+        self.event(change.at.min(end.saturating_sub(1)).max(begin), instant)
     }
 
     fn loss(&mut self, l: &LossLine) -> io::Result<()> {
@@ -270,8 +288,11 @@ impl<W: Write> Sink for Perfetto<W> {
     }
 
     fn finish(&mut self, _: &Summary) -> io::Result<()> {
-        for t in std::mem::take(&mut self.held) {
+        for t in std::mem::take(&mut self.held).into_values() {
             self.window(&t, self.last_ns, Some("held: still lent when the trace ended"))?;
+        }
+        for change in std::mem::take(&mut self.late) {
+            self.hit(change)?;
         }
         self.packets.flush()
     }

@@ -110,11 +110,18 @@ fn what_is_held_ends_with_the_trace_and_says_so() {
     let mut held = fixture::held();
     held.return_ns = None;
     let last = window(9, 0, 5_000_000);
-    let packets = packets(&[held.clone(), last.clone()].map(|t| Fact::Transfer(Box::new(t))));
+    let mut m = fixture::mutation();
+    m.hits.iter_mut().for_each(|h| h.transfer = held.id);
+    held.mutations = vec![m.id];
+    let transfers = [held.clone(), last.clone()].map(|t| Fact::Transfer(Box::new(t)));
+    let packets = packets(&[&transfers[..], &[Fact::Mutation(Box::new(m.clone()))]].concat());
     let events = events(&packets);
     let ends: Vec<_> =
         events.iter().filter(|(_, e)| e.r#type == Some(END)).map(|(at, _)| Some(*at)).collect();
     assert_eq!(ends, [last.release_ns, last.release_ns]);
+    let hits =
+        events.iter().filter(|(_, e)| e.flow_ids == [flow(m.id, held.id)] && e.r#type == Some(INSTANT));
+    assert_eq!(hits.count(), 2, "on the writer's line, and on that of the transfer");
     let texts = texts(&packets);
     assert!(texts.iter().any(|t| t == "held: still lent when the trace ended"));
     let mut unknown = fixture::held();
