@@ -7,6 +7,7 @@ mod debian;
 mod demo;
 mod ebpf;
 mod load;
+mod readers;
 mod sh;
 mod shots;
 mod test;
@@ -42,6 +43,8 @@ enum Verb {
     Atlas(atlas::Args),
     /// Take pictures of the full-screen view under a real load, into docs/img; needs root
     Shots,
+    /// Have DuckDB, pyarrow, Perfetto and others read what `zctrace export` writes
+    Readers,
     /// A load of its own, for `bench`
     #[command(hide = true)]
     BenchLoad {
@@ -63,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Bench(args) => bench::run_all(&args),
         Verb::Atlas(args) => atlas::run(&args),
         Verb::Shots => shots::run(),
+        Verb::Readers => readers::run(),
         Verb::BenchLoad { name, seconds } => load::run(&name, seconds),
         Verb::Ci => ci::run(),
     }

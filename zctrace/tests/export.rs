@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use zctrace::event::{frame, user_frame};
-use zctrace::model::TraceInfo;
+use zctrace::model::{ProbeState, ProbeStatus, TraceInfo};
 use zctrace::sim::{Delivery, Knobs, story};
 use zctrace::trace::Writer;
 use zctrace_common::frame::{read, split};
@@ -64,7 +64,9 @@ fn hostile(bytes: &[u8]) -> Vec<u8> {
 /// A story with losses, mutations and windows that stay open, of which half is told before midnight.
 fn record(path: &Path, seed: u64, host: &str) {
     let told = story(seed, Knobs { steps: 3000, races: true, wind_up: false });
-    let frames = told.deliver(&Delivery { seed, between: 60, shuffle: false, lose: 1 }).frames;
+    let frames = told
+        .deliver(&Delivery { seed, between: 60, shuffle: false, lose: if seed == 1 { 6 } else { 1 } })
+        .frames;
     let (first, last) = (told.said.first().unwrap().ts, told.said.last().unwrap().ts);
     let midnight = 1_800_057_600_000_000_000;
     let mut writer = Writer::new(std::fs::File::create(path).unwrap()).unwrap();
@@ -76,6 +78,8 @@ fn record(path: &Path, seed: u64, host: &str) {
             let text = body.get(size_of::<Start>()..).unwrap();
             let mut info: TraceInfo = serde_json::from_slice(text).unwrap();
             (info.host, info.filters) = (host.into(), vec!["command==x|y;z".into()]);
+            let reason = Some("=not\nhere".into());
+            info.probes.push(ProbeStatus { name: "x:=y".into(), state: ProbeState::Missing, reason });
             let text = serde_json::to_vec(&info).unwrap();
             writer.push(&user_frame(h.kind, h.seq, h.ts, &start, &text)).unwrap();
             let cgroup = user_frame(user::kind::CGROUP, 0, h.ts, &Cgroup { id: 1 }, b"=/\x1b[2J<b>;\n");
