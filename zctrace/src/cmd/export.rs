@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::report::{asked, complain};
 use super::{Exit, Failure};
-use crate::cli::{ExportArgs, Format};
+use crate::cli::{ExportArgs, Format, Source};
 use crate::export::{Csv, Existing, Files, Perfetto, Tables, Whole};
 use crate::pipeline::{self, Pipeline};
 use crate::sink::{JsonLines, Sink, summary_line};
@@ -15,20 +16,15 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Exit> {
     if args.partition && args.to != Format::Parquet {
         return Err(Failure::usage("--partition is for --to parquet"));
     }
-    // Before anything is written: what is no recording leaves nothing behind.
-    let from = std::fs::File::open(&args.file).with_context(|| args.file.display().to_string())?;
+    let source = Source { files: args.files.clone(), from: args.from, to: args.until };
     let mut pipeline = Pipeline::new(None, vec![sink(args)?]);
-    let from = std::io::BufReader::with_capacity(1 << 20, from);
-    let end = pipeline::replay_from(from, &mut pipeline).with_context(|| args.file.display().to_string())?;
+    let end = pipeline::read(&asked(&source), &mut pipeline)?;
     let mut summary = pipeline.finish().with_context(|| format!("writing {}", args.output.display()))?;
     summary.cut = end.is_some();
     if args.output != Path::new("-") {
         eprintln!("zctrace: {}: {}", args.output.display(), summary_line(&summary));
     }
-    if let Some(problem) = end {
-        // What could be read has been exported; that it is not all must not go unnoticed.
-        anyhow::bail!("{}: {problem}", args.file.display());
-    }
+    complain(&source, end)?;
     Ok(Exit::Done)
 }
 

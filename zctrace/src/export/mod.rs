@@ -82,7 +82,7 @@ impl<S: Store> Sink for Tables<S> {
                 Ok(())
             }
             Fact::Loss(l) => {
-                let origin = origins.of(0);
+                let origin = origins.of(l.part);
                 store.row(Which::Losses, origin, l.from_ns, &LOSSES.row(origin, l))
             }
         }

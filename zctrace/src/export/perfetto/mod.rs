@@ -256,9 +256,9 @@ impl<W: Write> Perfetto<W> {
     }
 
     fn loss(&mut self, l: &LossLine) -> io::Result<()> {
-        self.begin(0)?;
-        let (at, _) = (self.at(0, l.from_ns), self.at(0, l.to_ns));
-        let track = self.group(0, Of::Losses(0), "Losses", 0)?;
+        self.begin(l.part)?;
+        let (at, _) = (self.at(l.part, l.from_ns), self.at(l.part, l.to_ns));
+        let track = self.group(l.part, Of::Losses(l.part), "Losses", 0)?;
         self.packets.tidy();
         let instant = TrackEvent {
             r#type: Some(event::INSTANT),
