@@ -337,6 +337,41 @@ def check_perfetto(report, recording, out):
         same("when", when, at[m])
 
 
+def check_merged(reports, recordings, out):
+    """Of several hosts in one recording, everything is of its own."""
+    merged = out / "merged.zct"
+    run("merge", *recordings, "-o", merged)
+    run("export", merged, "--to", "parquet", "-o", out / "merged")
+    db = duckdb.connect()
+    for table in TABLES:
+        db.execute(f"CREATE VIEW {table} AS FROM '{out}/merged/{table}.parquet'")
+    for table, kind in (("transfers", "transfer"), ("mutations", "mutation"), ("losses", "loss")):
+        expected = {harmless(r.of["trace"][0]["host"]): len(r.of[kind]) for r in reports if r.of[kind]}
+        found = dict(db.sql(f"SELECT host, count(*) FROM {table} GROUP BY host").fetchall())
+        same(f"merged {table}", found, expected)
+    # Each by its own clocks.
+    found = db.sql("SELECT trace, min(submit_ns), min(submit_time) FROM transfers GROUP BY trace").fetchall()
+    same("merged traces", len(found), len(reports))
+    joined = "SELECT count(*) FROM hits h JOIN transfers t ON t.trace = h.trace AND t.id = h.transfer"
+    same("merged hits", db.sql(joined).fetchall()[0][0], sum(len(r.hits) for r in reports))
+
+    run("export", merged, "--to", "perfetto", "-o", out / "merged.pftrace")
+    trace = proto.Trace()
+    trace.ParseFromString((out / "merged.pftrace").read_bytes())
+    tracks = {p.track_descriptor.uuid: p.track_descriptor for p in trace.packet if p.HasField("track_descriptor")}
+    groups = {d.uuid: d.name for d in tracks.values() if not d.HasField("parent_uuid")}
+    hosts = {f"zctrace: {harmless(r.of['trace'][0]['host'])}": len(r.transfers) for r in reports}
+    same("groups", sorted(groups.values()), sorted(hosts))
+    slices = collections.Counter()
+    for packet in trace.packet:
+        if packet.track_event.type == proto.TrackEvent.TYPE_SLICE_BEGIN:
+            track = tracks[packet.track_event.track_uuid]
+            while track.HasField("parent_uuid"):
+                track = tracks[track.parent_uuid]
+            slices[groups[track.uuid]] += 1
+    same("slices of hosts", slices, hosts)
+
+
 def proto_unknown(message):
     from google.protobuf.unknown_fields import UnknownFieldSet
 
@@ -447,7 +482,9 @@ def main():
         reports.append(report)
     named = [(r, p) for r, p in zip(reports, recordings) if r.of["trace"][0]["host"]]
     with tempfile.TemporaryDirectory() as out:
-        check_fleet([r for r, _ in named], [p for _, p in named], pathlib.Path(out))
+        out, (reports, recordings) = pathlib.Path(out), zip(*named)
+        check_merged(reports, recordings, out)
+        check_fleet(reports, recordings, out)
     print(f"readers: {len(named)} hosts in one tree: every query of fleet.md runs, and DuckDB and DataFusion agree")
 
 

@@ -83,8 +83,3 @@ impl Drop for Files {
         }
     }
 }
-
-/// For a [`super::Store`], which speaks of `io`.
-pub(super) fn io(e: anyhow::Error) -> io::Error {
-    io::Error::other(format!("{e:#}"))
-}

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use self::writer::TableWriter;
 use super::Store;
 use super::cell::Cell;
-use super::files::{self, Existing, Files};
+use super::files::{Existing, Files};
 use super::origin::Origin;
 use super::tables::Which;
 use crate::invoker;
@@ -168,14 +168,19 @@ impl Parquet {
 
 impl Store for Parquet {
     fn row(&mut self, table: Which, origin: &Origin, at_ns: u64, row: &[Cell<'_>]) -> io::Result<()> {
-        self.put(table, origin, at_ns, row).map_err(files::io)
+        self.put(table, origin, at_ns, row).map_err(io_error)
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.put_empty().map_err(files::io)?;
+        self.put_empty().map_err(io_error)?;
         for open in std::mem::take(&mut self.open).into_values() {
-            open.to.close().map_err(files::io)?;
+            open.to.close().map_err(io_error)?;
         }
         self.files.commit()
     }
+}
+
+/// A [`Store`] speaks of `io`.
+fn io_error(e: anyhow::Error) -> io::Error {
+    io::Error::other(format!("{e:#}"))
 }
