@@ -18,7 +18,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Exit> {
     }
     let source = Source { files: args.files.clone(), from: args.from, to: args.until };
     let mut pipeline = Pipeline::new(None, vec![sink(args)?]);
-    let end = pipeline::read(&asked(&source), &mut pipeline)?;
+    let end = pipeline::read(&asked(&source), &mut pipeline, &mut |_| Ok(()))?;
     let mut summary = pipeline.finish().with_context(|| format!("writing {}", args.output.display()))?;
     summary.cut = end.is_some();
     if args.output != Path::new("-") {
