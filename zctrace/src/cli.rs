@@ -18,6 +18,8 @@ Examples:
   sudo zctrace --comm nginx --json                 the same as JSON lines
   sudo zctrace record -o out.zct -- python3 s.py   trace one command, from before it starts
   zctrace report out.zct                           what happened, in ten seconds
+  zctrace report out.zct --html out.html           also as a page with plots and tables
+  zctrace diff before.zct after.zct                what changed, and whether it is more than noise
   zctrace replay out.zct                           the same view, of a recording
   zctrace explain out.zct 3-17                     every record behind one transfer
   sudo zctrace --pid 1234 --fingerprint full       which version of the bytes the peer got
@@ -47,6 +49,18 @@ Each recording stays as it was; segments of one belong together. Clocks are not 
 different hosts compare as well as those hosts' clocks do.
 
 Exit codes: 0 done; 2 usage; 4 anything else, such as a recording that is cut off: what is good of it is merged.";
+
+const REPORT: &str = "\
+Examples:
+  zctrace report out.zct                       text, the answer first
+  zctrace report out.zct --html out.html       the text, and a page: plots, timeline, tables, every detail
+  zctrace report out.zct --json                JSON lines: every transfer, every change
+  zctrace report out.zct --fail-on mutated     for CI: exits with 1 when lent bytes were changed
+
+docs/report.md says what each part means.
+
+Exit codes: 0 done; 1 what --fail-on asks for was found; 2 usage; 4 anything else, such as a recording
+whose end is missing (what there is of it was told).";
 
 const EXPLAIN: &str = "\
 Examples:
@@ -114,6 +128,7 @@ pub enum Command {
     #[command(after_help = REPLAY)]
     Replay(ReplayArgs),
     /// Say what happened in a recording
+    #[command(after_help = REPORT)]
     Report(ReportArgs),
     /// Put recordings of several hosts into one file
     #[command(after_help = MERGE)]
@@ -348,6 +363,9 @@ pub struct ReportArgs {
     /// JSON lines instead of text
     #[arg(long)]
     pub json: bool,
+    /// Write a page that needs nothing else: findings, plots, a timeline, tables; an existing file is replaced
+    #[arg(long, value_name = "OUT")]
+    pub html: Option<PathBuf>,
     /// Exit with 1 when a transfer is one of these
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,

@@ -20,6 +20,7 @@ mod merge;
 mod record;
 #[cfg(feature = "tui")]
 mod replay;
+mod page;
 mod report;
 #[cfg(feature = "tui")]
 mod screen;
@@ -68,7 +69,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    #[cfg(any(feature = "live", feature = "tui"))]
     pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
         Self { exit: Exit::Usage, message: message.into() }.into()
     }

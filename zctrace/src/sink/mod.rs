@@ -10,18 +10,22 @@ use crate::model::Fact;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+mod answer;
 mod jsonl;
 mod line;
+mod page;
 mod record;
 mod report;
 mod story;
 mod summary;
 
+pub(crate) use answer::argument;
 pub use jsonl::JsonLines;
 pub use line::Lines;
+pub use page::{About, Page};
 pub use report::{Style, report};
 pub use story::{Story, hit, mutation, rule, rules};
-pub use summary::{Group, Summary, summary_line};
+pub use summary::{Count, Group, People, Sender, Summary, Writer, summary_line};
 
 /// A reader of facts, in the order in which they are stated.
 pub trait Sink {
