@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: what must hold before a change lands.
 
-use crate::{ebpf, sh, test};
+use crate::{ebpf, page, sh, test};
 
 pub(crate) fn run() -> anyhow::Result<()> {
     sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
@@ -25,5 +25,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
         "warnings",
     ]))?;
     ebpf::check()?;
+    page::run(&page::Args::default())?;
     test::run(&test::Args::default())
 }

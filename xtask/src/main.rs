@@ -2,11 +2,13 @@
 
 mod atlas;
 mod bench;
+mod browser;
 mod ci;
 mod debian;
 mod demo;
 mod ebpf;
 mod load;
+mod page;
 mod sh;
 mod shots;
 mod test;
@@ -42,6 +44,8 @@ enum Verb {
     Atlas(atlas::Args),
     /// Take pictures of the full-screen view under a real load, into docs/img; needs root
     Shots,
+    /// Look at the page of `zctrace report --html` in headless Chromium
+    Page(page::Args),
     /// A load of its own, for `bench`
     #[command(hide = true)]
     BenchLoad {
@@ -63,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Bench(args) => bench::run_all(&args),
         Verb::Atlas(args) => atlas::run(&args),
         Verb::Shots => shots::run(),
+        Verb::Page(args) => page::run(&args),
         Verb::BenchLoad { name, seconds } => load::run(&name, seconds),
         Verb::Ci => ci::run(),
     }

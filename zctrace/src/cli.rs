@@ -62,6 +62,18 @@ docs/report.md says what each part means.
 Exit codes: 0 done; 1 what --fail-on asks for was found; 2 usage; 4 anything else, such as a recording
 whose end is missing (what there is of it was told).";
 
+const DIFF: &str = "\
+Examples:
+  zctrace diff before.zct after.zct                   what changed from A to B, beyond noise
+  zctrace diff before.zct before2.zct                 first: how far apart two runs of the same are
+  zctrace diff before.zct after.zct --json            one JSON object
+  zctrace diff before.zct after.zct --fail-on worse   for CI: exits with 1 when B is worse
+
+The intervals cover noise within the two recordings, not that from run to run. docs/report.md says how
+to read them.
+
+Exit codes: 0 done; 1 --fail-on worse, and B is; 2 usage; 4 anything else, such as a file that is no recording.";
+
 const EXPLAIN: &str = "\
 Examples:
   zctrace report out.zct --json             prints the ids: transfers are like 3-17, changes like m3
@@ -133,6 +145,9 @@ pub enum Command {
     /// Put recordings of several hosts into one file
     #[command(after_help = MERGE)]
     Merge(MergeArgs),
+    /// Compare two recordings: gap, exposure and mutations by interface, file and process
+    #[command(after_help = DIFF)]
+    Diff(DiffArgs),
     /// Show every record behind one transfer or change, or what a rule means
     #[command(after_help = EXPLAIN)]
     Explain(ExplainArgs),
@@ -380,6 +395,28 @@ pub struct MergeArgs {
     /// The file to write; an existing one is replaced
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
+}
+
+/// `zctrace diff`
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The recording to compare with
+    pub a: PathBuf,
+    /// The recording that may have changed
+    pub b: PathBuf,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 1 when B is worse
+    #[arg(long, value_name = "WHAT")]
+    pub fail_on: Option<Worse>,
+}
+
+/// What can make a comparison fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Worse {
+    /// A gap or an exposure is longer beyond noise, more transfers are mutated beyond noise, or some are and none were
+    Worse,
 }
 
 /// `zctrace explain`

@@ -11,6 +11,7 @@ pub mod bpf;
 pub mod cli;
 pub mod cmd;
 pub mod columns;
+pub mod diff;
 pub mod distribution;
 pub mod engine;
 pub mod event;

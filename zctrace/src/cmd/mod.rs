@@ -8,6 +8,7 @@ mod child;
 mod demo;
 #[cfg(feature = "live")]
 mod doctor;
+mod diff;
 mod explain;
 #[cfg(feature = "live")]
 mod filters;
@@ -112,6 +113,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
@@ -130,6 +132,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         _ => Err(Failure::cannot("this zctrace was built without live tracing (cargo feature `live`)")),
     }

@@ -16,10 +16,13 @@ mod line;
 mod page;
 mod record;
 mod report;
+mod sample;
 mod story;
 mod summary;
 
 pub(crate) use answer::argument;
+pub(crate) use report::fold;
+pub(crate) use sample::chance;
 pub use jsonl::JsonLines;
 pub use line::Lines;
 pub use page::{About, Page};

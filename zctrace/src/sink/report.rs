@@ -79,7 +79,7 @@ pub(super) fn wrapped(to: &mut impl Write, first: &str, rest: &str) -> io::Resul
     Ok(())
 }
 
-pub(super) fn fold(first: &str, rest: &str) -> Vec<String> {
+pub(crate) fn fold(first: &str, rest: &str) -> Vec<String> {
     let indent = first.chars().count();
     let mut lines = Vec::new();
     let mut line = first.to_owned();

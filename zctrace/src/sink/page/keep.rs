@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::board::group::{Groups, Kind};
 use crate::board::heat::Heat;
 use crate::model::{Fact, Mutation, Outcome, Transfer, TransferId, Verdict};
+use crate::sink::sample::chance;
 
 /// Transfers that are kept because they are mutated: the first.
 const MUTATED: usize = 1_000;
@@ -150,12 +151,4 @@ fn largest(list: &mut Largest, most: usize, rank: u64, t: &Transfer) {
         list.insert((rank, t.id), kept(t));
         list.pop_first();
     }
-}
-
-/// A number that looks drawn at random, the same on every replay.
-fn chance(id: TransferId) -> u64 {
-    let mut x = (u64::from(id.cpu) << 40).wrapping_add(id.seq).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

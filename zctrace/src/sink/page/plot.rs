@@ -195,7 +195,7 @@ fn decades(first: usize, last: usize) -> String {
         let y = (last - row) as f64 / (last - first).max(1) as f64 * 100.0;
         let shift = if row == first { -3 } else if row == last { 11 } else { 4 };
         let words = if row == 0 { "0".into() } else { short(floor_of(row)) };
-        let _ = write!(out, "<text x=\"58\" y=\"{y:.2}%\" dy=\"{shift}\" text-anchor=\"end\">{}</text>", escaped(&words));
+        let _ = write!(out, "<text x=\"100%\" dx=\"-6\" y=\"{y:.2}%\" dy=\"{shift}\" text-anchor=\"end\">{}</text>", escaped(&words));
     }
     out
 }

@@ -284,7 +284,10 @@ pub(super) fn groups(out: &mut String, s: &Summary, keep: &Keep, kind: Kind) {
         let mut cells = vec![
             Td { words: group_name(&group.label), by: None, class },
             number(g.transfers, "number"),
-            Td { words: text::bytes(g.bytes), by: Some(g.bytes), class: "number" },
+            match g.bytes {
+                0 => number(0, "number"),
+                n => Td { words: text::bytes(n), by: Some(n), class: "number" },
+            },
             number(g.mutated, "number bad"),
             number(g.changes, "number bad"),
             number(g.unknown, "number doubt"),

@@ -32,9 +32,9 @@ fn on(s: &Summary, part: u16) -> String {
 }
 
 fn row(to: &mut impl Write, first: &str, t: &Transfer, last: &str) -> io::Result<()> {
-    let (file, peer) = (text::shorten(&text::source(t), 26), text::shorten(&peer(t), 21));
+    let (file, peer) = (text::shorten(&text::source(t), 23), text::shorten(&peer(t), 21));
     let id = text::shorten(&t.id.to_string(), 10);
-    writeln!(to, "  {first:>7} {id:<10} {file:<26} {peer:<21} {last}")
+    writeln!(to, "  {first:>7} {id:<10} {file:<23} {peer:<21} {last}")
 }
 
 pub(super) fn writers(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
