@@ -59,18 +59,12 @@ impl Browser {
         let child = command.spawn().context("sh")?;
         let to = File::options().write(true).open(&input)?;
         let from = BufReader::new(File::open(&output)?);
-        let mut browser = Self {
-            child,
-            to,
-            from,
-            session: None,
-            next: 0,
-            complaints: Vec::new(),
-            loaded: false,
-        };
+        let mut browser =
+            Self { child, to, from, session: None, next: 0, complaints: Vec::new(), loaded: false };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }))?;
         let target = target["targetId"].clone();
-        let session = browser.call("Target.attachToTarget", json!({ "targetId": target, "flatten": true }))?;
+        let session =
+            browser.call("Target.attachToTarget", json!({ "targetId": target, "flatten": true }))?;
         browser.session = session["sessionId"].as_str().map(Into::into);
         for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), json!({}))?;
@@ -128,7 +122,8 @@ impl Browser {
     /// Shows a page and waits until it is there.
     pub(crate) fn show(&mut self, page: &Path, look: Look) -> anyhow::Result<()> {
         let scheme = if look.dark { "dark" } else { "light" };
-        let size = json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": false });
+        let size =
+            json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size)?;
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.call("Emulation.setEmulatedMedia", media)?;

@@ -61,7 +61,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     debian::need(&PACKAGES)?;
     let build = ["build", "--locked", "--package", "zctrace", "--bin", "zctrace", "--example", "recording"];
     sh::run(sh::cargo().args(build))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| sh::root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| sh::root().join("target"), PathBuf::from);
     let work = std::env::temp_dir().join(format!("zctrace-page-{}", std::process::id()));
     std::fs::create_dir_all(&work)?;
     let dir = args.keep.clone().unwrap_or_else(|| work.clone());
@@ -109,7 +110,8 @@ fn quiet(browser: &mut Browser, page: &Path) -> anyhow::Result<()> {
 
 /// It fits at every width: only tables may be wider, and they scroll by themselves.
 fn every_look(browser: &mut Browser, page: &Path, keep: Option<&Path>) -> anyhow::Result<()> {
-    for (width, dark) in [(400, false), (1000, true), (1600, false), (400, true), (1000, false), (1600, true)] {
+    for (width, dark) in [(400, false), (1000, true), (1600, false), (400, true), (1000, false), (1600, true)]
+    {
         browser.show(page, Look { width, height: 1400, dark })?;
         let wide = browser.eval("document.documentElement.scrollWidth")?;
         ensure!(wide.as_u64() <= Some(width.into()), "{}: {wide} wide at {width}", page.display());

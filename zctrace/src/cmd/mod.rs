@@ -6,9 +6,9 @@ mod capture;
 mod child;
 #[cfg(feature = "live")]
 mod demo;
+mod diff;
 #[cfg(feature = "live")]
 mod doctor;
-mod diff;
 mod explain;
 #[cfg(feature = "live")]
 mod filters;

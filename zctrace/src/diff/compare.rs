@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::noise::{Count, Estimate, differ, estimate, ratio};
-use super::side::{Key, Kept, Side, Sums};
+use super::side::{Kept, Key, Side, Sums};
 use crate::model::{Mode, ProbeState, TraceInfo};
 use crate::text;
 
 /// How often all intervals together may be wrong.
 pub(super) const ALPHA: f64 = 0.05;
+
+/// Transfers below which counts say nothing.
+const FEW_COUNTED: u64 = 100;
 
 /// How a number changed from A to B.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,7 +124,9 @@ pub fn compare(a: &Side, b: &Side, cut: [Option<String>; 2]) -> Diff {
     // Interfaces share half of what may go wrong, files and processes a quarter each.
     let lines = |kind: fn(&Key) -> bool| {
         let of_kind = found.iter().filter(|f| kind(&f.key));
-        of_kind.map(|f| 1 + f.times.iter().filter(|(_, e, _)| e.iter().all(Option::is_some)).count()).sum::<usize>()
+        of_kind
+            .map(|f| 1 + f.times.iter().filter(|(_, e, _)| e.iter().all(Option::is_some)).count())
+            .sum::<usize>()
     };
     let (apis, files, processes) = (lines(is_api), lines(is_file), lines(is_process));
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
@@ -130,14 +135,16 @@ pub fn compare(a: &Side, b: &Side, cut: [Option<String>; 2]) -> Diff {
         Key::File(_) => ALPHA / 4.0 / files.max(1) as f64,
         Key::Process(_) => ALPHA / 4.0 / processes.max(1) as f64,
     };
-    let mut sections: Vec<Section> = found
-        .iter()
-        .map(|f| section(f, a.groups.get(&f.key), b.groups.get(&f.key), alpha(&f.key)))
-        .collect();
+    let mut sections: Vec<Section> =
+        found.iter().map(|f| section(f, a.groups.get(&f.key), b.groups.get(&f.key), alpha(&f.key))).collect();
     sections.sort_by(|x, y| {
         let kind = |s: &Section| (is_file(&s.key), is_process(&s.key));
         let rank = |s: &Section| (s.change(), !s.is_of_one());
-        kind(x).cmp(&kind(y)).then(rank(y).cmp(&rank(x))).then(y.weight().total_cmp(&x.weight())).then(x.key.cmp(&y.key))
+        kind(x)
+            .cmp(&kind(y))
+            .then(rank(y).cmp(&rank(x)))
+            .then(y.weight().total_cmp(&x.weight()))
+            .then(x.key.cmp(&y.key))
     });
     Diff {
         warnings: warnings(&a, &b, &cut),
@@ -223,7 +230,9 @@ fn section(f: &Found, a: Option<&Sums>, b: Option<&Sums>, alpha: f64) -> Section
     if let (Some(a), Some(b)) = (a, b) {
         let count = |s: &Sums| Count::of(s.transfers, s.mutated, s.slices.counts());
         let (x, y) = (count(a), count(b));
+        let few = x.all.min(y.all) < FEW_COUNTED;
         let change = match differ(x, y, alpha) {
+            _ if few => Change::TooFew,
             Some(true) => Change::Worse,
             Some(false) => Change::Better,
             None => Change::Noise,

@@ -201,9 +201,13 @@ mod tests {
 
     #[test]
     fn quantiles_of_known_distributions() {
-        for (alpha, free, expected) in
-            [(0.05, 19.0, 2.093), (0.05, 38.0, 2.024), (0.01, 19.0, 2.861), (0.001, 19.0, 3.883), (0.05, 1e9, 1.960)]
-        {
+        for (alpha, free, expected) in [
+            (0.05, 19.0, 2.093),
+            (0.05, 38.0, 2.024),
+            (0.01, 19.0, 2.861),
+            (0.001, 19.0, 3.883),
+            (0.05, 1e9, 1.960),
+        ] {
             let t = student(alpha, free);
             assert!((t - expected).abs() < 0.01, "{alpha} {free}: {t}");
         }

@@ -45,7 +45,14 @@ pub fn print(to: &mut impl Write, d: &Diff, names: &[String; 2], style: Style) -
         table(to, s, style)?;
     }
     group(to, &of(|k| matches!(k, Key::File(_))), "file", "files", d.other_files, style)?;
-    group(to, &of(|k| matches!(k, Key::Process(_))), "process name", "process names", d.other_processes, style)?;
+    group(
+        to,
+        &of(|k| matches!(k, Key::Process(_))),
+        "process name",
+        "process names",
+        d.other_processes,
+        style,
+    )?;
     writeln!(to)?;
     NOISE.iter().try_for_each(|sentence| wrapped(to, "", sentence))
 }
@@ -69,9 +76,10 @@ fn answer(to: &mut impl Write, d: &Diff, style: Style) -> io::Result<()> {
         let n = d.sections.iter().filter(|s| !matches!(s.key, Key::Api(_)) && s.change() == change).count();
         if n == 0 { String::new() } else { format!(" ({n} files or process names)") }
     };
-    for (title, what, change) in
-        [("Worse in B, beyond noise", worse, Change::Worse), ("Better in B, beyond noise", better, Change::Better)]
-    {
+    for (title, what, change) in [
+        ("Worse in B, beyond noise", worse, Change::Worse),
+        ("Better in B, beyond noise", better, Change::Better),
+    ] {
         let elsewhere = elsewhere(change);
         if what.is_empty() && elsewhere.is_empty() {
             continue;
@@ -92,7 +100,10 @@ fn answer(to: &mut impl Write, d: &Diff, style: Style) -> io::Result<()> {
     }
     let sum = apis.iter().fold([0u64; 2], |[a, b], s| [a + s.mutated[0], b + s.mutated[1]]);
     if sum[0] == 0 && sum[1] > 0 {
-        let line = format!("New in B: {} whose bytes could have changed while lent; none in A.", text::transfers(sum[1]));
+        let line = format!(
+            "New in B: {} whose bytes could have changed while lent; none in A.",
+            text::transfers(sum[1])
+        );
         for line in fold("", &line) {
             writeln!(to, "{}", style.red(&line))?;
         }
@@ -204,7 +215,11 @@ fn group(
         }
     }
     if others != [0, 0] {
-        rest.push(format!("{} in A and {} in B not told apart", text::transfers(others[0]), text::transfers(others[1])));
+        rest.push(format!(
+            "{} in A and {} in B not told apart",
+            text::transfers(others[0]),
+            text::transfers(others[1])
+        ));
     }
     if rest.is_empty() {
         return Ok(());

@@ -98,7 +98,9 @@ mod tests {
         let page = page("<t>", "p { color: red }", "<p>\n", "run();");
         assert!(page.contains("<title>&lt;t&gt;</title>"));
         // What the hashes are of is what stands between the tags.
-        for (open, close, name) in [("<style>", "</style>", "style-src"), ("<script>", "</script>", "script-src")] {
+        for (open, close, name) in
+            [("<style>", "</style>", "style-src"), ("<script>", "</script>", "script-src")]
+        {
             let (_, rest) = page.split_once(open).unwrap();
             let (text, _) = rest.split_once(close).unwrap();
             assert!(page.contains(&format!("{name} 'sha256-{}'", hash(text))));

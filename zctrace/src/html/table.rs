@@ -18,8 +18,7 @@ pub(crate) fn head(out: &mut String, id: &str, caption: &str, columns: &[Head<'_
     );
     for (title, help, number) in columns {
         let class = if *number { " class=\"number\"" } else { "" };
-        let help =
-            if help.is_empty() { String::new() } else { format!(" title=\"{}\"", escaped(help)) };
+        let help = if help.is_empty() { String::new() } else { format!(" title=\"{}\"", escaped(help)) };
         let _ = write!(
             out,
             "<th scope=\"col\"{class}{help}><button type=\"button\">{}</button></th>",
@@ -71,8 +70,7 @@ pub(crate) fn time(ns: Option<u64>) -> Td {
 /// One cell.
 pub(crate) fn td(out: &mut String, cell: &Td) {
     let by = cell.by.map_or_else(String::new, |n| format!(" data-by=\"{n}\""));
-    let class =
-        if cell.class.is_empty() { String::new() } else { format!(" class=\"{}\"", cell.class) };
+    let class = if cell.class.is_empty() { String::new() } else { format!(" class=\"{}\"", cell.class) };
     let _ = write!(out, "<td{class}{by}>{}</td>", escaped(&cell.words));
 }
 
@@ -82,7 +80,8 @@ pub(crate) fn row(out: &mut String, attributes: &str, cells: &[Td]) {
     for (i, cell) in cells.iter().enumerate() {
         if i == 0 {
             let by = cell.by.map_or_else(String::new, |n| format!(" data-by=\"{n}\""));
-            let _ = write!(out, "<th scope=\"row\" class=\"{}\"{by}>{}</th>", cell.class, escaped(&cell.words));
+            let _ =
+                write!(out, "<th scope=\"row\" class=\"{}\"{by}>{}</th>", cell.class, escaped(&cell.words));
         } else {
             td(out, cell);
         }

@@ -5,8 +5,8 @@
 
 use bytemuck::{Pod, Zeroable, bytes_of};
 use zctrace_common::kernel::{
-    Ack, ChangeEnter, ChangeExit, Head, HeadFree, OpEnter, OpExit, Path, Sock, change, end, free_flag, kind, op,
-    op_flag,
+    Ack, ChangeEnter, ChangeExit, Head, HeadFree, OpEnter, OpExit, Path, Sock, change, end, free_flag, kind,
+    op, op_flag,
 };
 use zctrace_common::user::{self, Checkpoint, Start, Stop};
 
@@ -51,7 +51,15 @@ pub struct Load {
 
 impl Default for Load {
     fn default() -> Self {
-        Self { seed: 1, transfers: 6_000, every_ns: 3 * MS, slower: 1_000, stalls: 4, changes: 12, names: None }
+        Self {
+            seed: 1,
+            transfers: 6_000,
+            every_ns: 3 * MS,
+            slower: 1_000,
+            stalls: 4,
+            changes: 12,
+            names: None,
+        }
     }
 }
 
@@ -163,7 +171,8 @@ impl Server {
         let mut enter =
             OpEnter { op: op::SENDFILE, src_kind: end::FILE, dst_kind: end::SOCK, ..OpEnter::zeroed() };
         enter.flags = op_flag::OPENS;
-        (enter.dev, enter.ino, enter.dst, enter.dst_pos) = (DEV, 100 + file as u64, client.sock, client.seq.into());
+        (enter.dev, enter.ino, enter.dst, enter.dst_pos) =
+            (DEV, 100 + file as u64, client.sock, client.seq.into());
         (enter.count, enter.cgroup, enter.comm) = (bytes.into(), CGROUP, self.comm("nginx"));
         let to = client.seq.wrapping_add(bytes);
         let call = (20_000 + u64::from(bytes) / 40).min(gap * 7 / 10);
@@ -185,8 +194,10 @@ impl Server {
         let ino = 100 + file as u64;
         let off = self.rng.below(4) * 4096;
         let change = (1 << 40) + id;
-        let mut enter = ChangeEnter { change, ino, dev: DEV, off, len: 512, size: 4 << 20, ..ChangeEnter::zeroed() };
-        (enter.what, enter.comm) = (change::WRITE, self.comm(if id.is_multiple_of(3) { "rsync" } else { "deploy.sh" }));
+        let mut enter =
+            ChangeEnter { change, ino, dev: DEV, off, len: 512, size: 4 << 20, ..ChangeEnter::zeroed() };
+        (enter.what, enter.comm) =
+            (change::WRITE, self.comm(if id.is_multiple_of(3) { "rsync" } else { "deploy.sh" }));
         let pid = 4_700 + id % 3;
         self.say(at, kind::CHANGE_ENTER, pid << 32 | pid, &enter);
         let exit = ChangeExit { change, ino, dev: DEV, off, len: 512, ..ChangeExit::zeroed() };
@@ -251,7 +262,8 @@ impl Server {
     }
 
     fn info(&self) -> TraceInfo {
-        let attached = |p: &&str| ProbeStatus { name: (*p).into(), state: ProbeState::Attached, reason: None };
+        let attached =
+            |p: &&str| ProbeStatus { name: (*p).into(), state: ProbeState::Attached, reason: None };
         let name = |otherwise: &str| String::from_utf8_lossy(&self.name(otherwise)).into_owned();
         TraceInfo {
             tool: "zctrace (simulated)".into(),

@@ -90,8 +90,7 @@ pub(crate) fn answer(s: &Summary, file: &str) -> Answer {
             (Mood::Good, "no", says)
         }
         (0, _) => {
-            let says =
-                format!("No change was seen, but in {} one could have gone unseen.", of(unsure, n));
+            let says = format!("No change was seen, but in {} one could have gone unseen.", of(unsure, n));
             (Mood::Unsure, "not known", says)
         }
         _ => {
@@ -136,7 +135,8 @@ fn writers(s: &Summary) -> impl Iterator<Item = String> {
             let kinds: Vec<_> = w.kinds.keys().map(|k| text::mutation(*k)).collect();
             let on = s.host(*part).map_or_else(String::new, |host| format!(" on {host}"));
             let who = text::process(*pid, &w.comm);
-            let changes = if w.mutations == 1 { "1 change".into() } else { format!("{} changes", w.mutations) };
+            let changes =
+                if w.mutations == 1 { "1 change".into() } else { format!("{} changes", w.mutations) };
             format!("{who}{on} ({}: {changes}, {})", kinds.join(", "), windows(w.hits))
         })
         .collect();

@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use crate::model::Fact;
 
+mod answer;
 #[cfg(test)]
 pub(crate) mod fixture;
-mod answer;
 mod jsonl;
 mod line;
 mod page;
@@ -21,12 +21,12 @@ mod story;
 mod summary;
 
 pub(crate) use answer::argument;
-pub(crate) use report::fold;
-pub(crate) use sample::chance;
 pub use jsonl::JsonLines;
 pub use line::Lines;
 pub use page::{About, Page};
+pub(crate) use report::fold;
 pub use report::{Style, report};
+pub(crate) use sample::chance;
 pub use story::{Story, hit, mutation, rule, rules};
 pub use summary::{Count, Group, People, Sender, Summary, Writer, summary_line};
 

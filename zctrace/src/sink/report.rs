@@ -127,7 +127,8 @@ fn header_of(s: &Summary, info: &TraceInfo) -> String {
         Mode::Full => ", full fingerprints",
     };
     let part = if s.infos.len() > 1 { format!("{}: ", info.part) } else { String::new() };
-    let line = format!("{part}{} on Linux {}{host}{seen}{content}, traced: {filters}", info.tool, info.kernel);
+    let line =
+        format!("{part}{} on Linux {}{host}{seen}{content}, traced: {filters}", info.tool, info.kernel);
     text::harmless(line.as_bytes()).into_owned()
 }
 

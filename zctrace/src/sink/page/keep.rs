@@ -80,7 +80,8 @@ impl Keep {
         let start = *self.start_ns.get_or_insert(t.submit_ns);
         let (gap, exposure) = (t.gap_ns(), t.exposure_ns());
         if let Some(end) = t.release_ns {
-            let heat = |heat: &mut Option<Heat>, ns| heat.get_or_insert_with(|| Heat::new(start)).add(end, ns);
+            let heat =
+                |heat: &mut Option<Heat>, ns| heat.get_or_insert_with(|| Heat::new(start)).add(end, ns);
             gap.into_iter().for_each(|ns| heat(&mut self.gaps, ns));
             exposure.into_iter().for_each(|ns| heat(&mut self.exposures, ns));
         }
@@ -147,7 +148,7 @@ fn kept(t: &Transfer) -> Arc<Kept<Transfer>> {
 fn largest(list: &mut Largest, most: usize, rank: u64, t: &Transfer) {
     if list.len() < most {
         list.insert((rank, t.id), kept(t));
-    } else if list.first_key_value().is_some_and(|(least, _)| *least < (rank, t.id)) {
+    } else if list.first_key_value().is_some_and(|(least, _)| least.0 < rank) {
         list.insert((rank, t.id), kept(t));
         list.pop_first();
     }

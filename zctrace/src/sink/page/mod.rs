@@ -278,7 +278,9 @@ fn over_time(out: &mut String, keep: &Keep) {
         plot::heat(out, exposures, "Heat map of exposures over time");
         out.push_str("</figure>\n");
     }
-    out.push_str("</div>\n<p class=\"js says\" id=\"heat-says\" aria-live=\"polite\">\u{a0}</p>\n</section>\n");
+    out.push_str(
+        "</div>\n<p class=\"js says\" id=\"heat-says\" aria-live=\"polite\">\u{a0}</p>\n</section>\n",
+    );
 }
 
 fn timeline(out: &mut String) {

@@ -63,7 +63,12 @@ impl Scale {
     }
 }
 
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a scale")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a scale"
+)]
 fn edge(from: u32, bar: u32) -> u64 {
     10f64.powf(f64::from(from) + f64::from(bar) / f64::from(BARS)).round() as u64
 }
@@ -112,7 +117,8 @@ pub(super) fn distribution(out: &mut String, d: &Distribution, scale: Scale, lab
 
 /// Labels that would stand on each other are left out, the smaller quantile first.
 fn marks(out: &mut String, d: &Distribution, scale: Scale) {
-    let all = [(d.quantile(0.5), "p50"), (d.quantile(0.9), "p90"), (d.quantile(0.99), "p99"), (d.max(), "max")];
+    let all =
+        [(d.quantile(0.5), "p50"), (d.quantile(0.9), "p90"), (d.quantile(0.99), "p99"), (d.max(), "max")];
     let mut free_until = f64::INFINITY;
     for (ns, name) in all.iter().rev() {
         let Some(ns) = ns else { continue };
@@ -124,7 +130,8 @@ fn marks(out: &mut String, d: &Distribution, scale: Scale) {
             escaped(&format!("{name} {}", text::ns(*ns)))
         );
         if x + 14.0 < free_until {
-            let _ = write!(out, "<text class=\"q\" x=\"{x:.1}\" y=\"11\" text-anchor=\"middle\">{name}</text>");
+            let _ =
+                write!(out, "<text class=\"q\" x=\"{x:.1}\" y=\"11\" text-anchor=\"middle\">{name}</text>");
             free_until = x - 14.0;
         }
     }
@@ -181,7 +188,11 @@ pub(super) fn heat(out: &mut String, heat: &Heat, label: &str) {
         #[expect(clippy::cast_precision_loss, reason = "a place in a picture")]
         let x = at as f64 / span.max(1) as f64 * 100.0;
         if x < 97.0 {
-            let _ = write!(out, "<text x=\"{x:.2}%\" y=\"14\" text-anchor=\"{anchor}\">{}</text>", escaped(&short(at)));
+            let _ = write!(
+                out,
+                "<text x=\"{x:.2}%\" y=\"14\" text-anchor=\"{anchor}\">{}</text>",
+                escaped(&short(at))
+            );
         }
     }
     out.push_str("</svg></div>\n");
@@ -193,9 +204,19 @@ fn decades(first: usize, last: usize) -> String {
     for row in (first..=last).step_by(PER_DECADE) {
         #[expect(clippy::cast_precision_loss, reason = "a place in a picture")]
         let y = (last - row) as f64 / (last - first).max(1) as f64 * 100.0;
-        let shift = if row == first { -3 } else if row == last { 11 } else { 4 };
+        let shift = if row == first {
+            -3
+        } else if row == last {
+            11
+        } else {
+            4
+        };
         let words = if row == 0 { "0".into() } else { short(floor_of(row)) };
-        let _ = write!(out, "<text x=\"100%\" dx=\"-6\" y=\"{y:.2}%\" dy=\"{shift}\" text-anchor=\"end\">{}</text>", escaped(&words));
+        let _ = write!(
+            out,
+            "<text x=\"100%\" dx=\"-6\" y=\"{y:.2}%\" dy=\"{shift}\" text-anchor=\"end\">{}</text>",
+            escaped(&words)
+        );
     }
     out
 }
@@ -210,7 +231,11 @@ fn shades(heat: &Heat, first: usize, last: usize) -> Vec<String> {
                 continue;
             }
             let share = f64::from(*count).ln_1p() / f64::from(most).ln_1p();
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one of a few shades")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "one of a few shades"
+            )]
             let shade = (share * f64::from(SHADES)).ceil() as usize;
             if let Some(path) = paths.get_mut(shade.clamp(1, SHADES as usize) - 1) {
                 let _ = write!(path, "M{x} {}h1v1h-1z", last - 1 - row);
@@ -241,7 +266,10 @@ mod tests {
     fn few_round_ticks() {
         assert_eq!((step(20_000_000_000), step(7), step(0)), (5_000_000_000, 1, 1));
         assert!(u64::MAX / step(u64::MAX) <= TICKS);
-        assert_eq!((short(2_000_000_000), short(500), short(12_500)), ("2 s".into(), "500 ns".into(), "12.5 µs".into()));
+        assert_eq!(
+            (short(2_000_000_000), short(500), short(12_500)),
+            ("2 s".into(), "500 ns".into(), "12.5 µs".into())
+        );
     }
 
     #[test]
@@ -252,10 +280,8 @@ mod tests {
         }
         let mut out = String::new();
         distribution(&mut out, &d, Scale::over([&d].into_iter()), "gap");
-        let bars: u64 = out
-            .split(" transfer")
-            .filter_map(|s| s.rsplit(' ').next()?.parse::<u64>().ok())
-            .sum();
+        let bars: u64 =
+            out.split(" transfer").filter_map(|s| s.rsplit(' ').next()?.parse::<u64>().ok()).sum();
         assert_eq!(bars, 7, "{out}");
         // Nothing at all is still a picture.
         distribution(&mut out, &Distribution::default(), Scale::over([].into_iter()), "none");

@@ -111,11 +111,7 @@ pub(super) fn transfers(out: &mut String, s: &Summary, all: &[Arc<Kept<Transfer>
             text::api(t.api).into(),
             text::process(Some(t.pid), &t.comm).into(),
             Td { words: text::source(t).into_owned(), by: None, class: "path" },
-            Td {
-                words: text::span(t.file.as_ref(), t.offset, t.moved()),
-                by: Some(t.offset),
-                class: "",
-            },
+            Td { words: text::span(t.file.as_ref(), t.offset, t.moved()), by: Some(t.offset), class: "" },
             t.socket.as_ref().map_or_else(|| "(pipe)".into(), |s| other_end(s)).into(),
             Td { words: by.into(), by: None, class: if held { "held" } else { "" } },
             number(kept.all as u64, "number bad"),
@@ -269,7 +265,11 @@ pub(super) fn groups(out: &mut String, s: &Summary, keep: &Keep, kind: Kind) {
         let _ = write!(about, " {forgotten} that were not heard of for longest are left out.");
     }
     if keep.elsewhere > 0 {
-        let _ = write!(about, " Of {} on further hosts nothing is told apart here.", text::transfers(keep.elsewhere));
+        let _ = write!(
+            about,
+            " Of {} on further hosts nothing is told apart here.",
+            text::transfers(keep.elsewhere)
+        );
     }
     let mut columns = vec![(name, "", false)];
     columns.extend(GROUPS);

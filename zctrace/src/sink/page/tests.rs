@@ -73,7 +73,8 @@ fn names_become_text_whatever_they_are() {
 fn a_page_is_bounded_and_says_what_it_leaves_out() {
     let mut facts = vec![Fact::Trace(Box::new(fixture::info()))];
     for seq in 0..20_000u64 {
-        let mut t = Transfer { verdict: Verdict::Clean, reasons: Vec::new(), ..fixture::transfer(1 + seq % 97) };
+        let mut t =
+            Transfer { verdict: Verdict::Clean, reasons: Vec::new(), ..fixture::transfer(1 + seq % 97) };
         t.id.seq = seq;
         match seq % 10 {
             0 => (t.verdict, t.mutations) = (Verdict::Mutated, vec![fixture::mutation().id; 100]),
@@ -129,7 +130,9 @@ fn hosts_are_told_where_there_are_several() {
     both.push(Fact::Trace(Box::new(TraceInfo { part: 1, host: "edge".into(), ..fixture::info() })));
     both.push(Fact::Transfer(Box::new(there)));
     let page = of_facts(&both);
-    assert!(page.contains(">host</button>") && page.contains("<td>edge</td>") && page.contains("id=\"t-1-3-17\""));
+    assert!(
+        page.contains(">host</button>") && page.contains("<td>edge</td>") && page.contains("id=\"t-1-3-17\"")
+    );
 }
 
 #[test]
@@ -144,7 +147,12 @@ fn every_field_has_its_label() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|w| (words::LABELS[usize::try_from(w[0].as_u64().unwrap()).unwrap()].into(), w[1].as_str().unwrap().into()))
+        .map(|w| {
+            (
+                words::LABELS[usize::try_from(w[0].as_u64().unwrap()).unwrap()].into(),
+                w[1].as_str().unwrap().into(),
+            )
+        })
         .collect();
     let of = |label: &str| said.iter().find(|(l, _)| l == label).map_or("", |(_, w)| w.as_str());
     assert_eq!(of("process"), "nginx/4242, thread 4243");

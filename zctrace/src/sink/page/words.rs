@@ -122,14 +122,7 @@ pub(super) fn transfer(kept: &Kept<Transfer>, clock: Clock, host: Option<String>
     let words: Vec<Value> =
         words.into_iter().enumerate().filter_map(|(i, w)| w.map(|w| json!([i, w]))).collect();
     let since = |ns: Option<u64>| ns.map(|ns| clock.since(ns));
-    let at = [
-        Some(t.submit_ns),
-        t.first_xmit_ns,
-        t.return_ns,
-        t.notify_ns,
-        t.ack_ns,
-        t.release_ns,
-    ];
+    let at = [Some(t.submit_ns), t.first_xmit_ns, t.return_ns, t.notify_ns, t.ack_ns, t.release_ns];
     json!({
         "id": t.id.to_string(),
         "verdict": text::verdict(t.verdict),

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    Api, Copied, Fact, FileId, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, TransferId,
-    Verdict,
+    Api, Copied, Fact, FileId, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer,
+    TransferId, Verdict,
 };
 use crate::sink::fixture;
 
@@ -80,8 +80,7 @@ Did anything change while it was lent? YES
   > zctrace explain out.zct 3-17  every record behind the first of them
   > zctrace explain --rule write-in-window  what that means, and what to do
   > sudo zctrace doctor  which probes this kernel does not have, and why
-  > zctrace explain out.zct 3-18
-      what the oldest that is still lent waits for
+  > zctrace explain out.zct 3-18  what the oldest that is still lent waits for
 
 10 transfers, 640 KiB
   MUTATED          1   their bytes could have changed while they were lent:
@@ -112,7 +111,7 @@ splice, 2 transfers                    p50       p90       p99       max
   gap from  10.0 µs  ████████████████████████████████████████ 1
 
 Who changed lent bytes: changes, windows hit, who, how
-          1          1  e\\x1b[2J\\xff/7           1 write
+          1          1  e\\x1b[2J\\xff/7            1 write
 
 First changes to lent bytes: id, who, how, file, range, windows hit
   m1   e\\x1b[2J\\xff/7     write         /srv/www/site.tar  5000+100          1

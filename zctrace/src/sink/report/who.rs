@@ -45,13 +45,15 @@ pub(super) fn writers(to: &mut impl Write, s: &Summary, style: Style) -> io::Res
     title(to, style, "Who changed lent bytes: changes, windows hit, who, how")?;
     for ((part, pid), w) in all.iter().take(SHOWN) {
         let who = format!("{}{}", text::process(*pid, &w.comm), on(s, *part));
-        let kinds: Vec<_> = w.kinds.iter().map(|(kind, n)| format!("{n} {}", text::mutation(*kind))).collect();
+        let kinds: Vec<_> =
+            w.kinds.iter().map(|(kind, n)| format!("{n} {}", text::mutation(*kind))).collect();
         let how = text::shorten(&kinds.join(", "), 30);
         writeln!(to, "  {:>9}  {:>9}  {:<24}  {how}", w.mutations, w.hits, text::shorten(&who, 24))?;
     }
     let rest = all.get(SHOWN..).unwrap_or_default();
     let (mutations, hits) = s.people.other_writers;
-    let sum = rest.iter().fold((mutations, hits), |(m, h), (_, w)| (m + w.mutations, h.saturating_add(w.hits)));
+    let sum =
+        rest.iter().fold((mutations, hits), |(m, h), (_, w)| (m + w.mutations, h.saturating_add(w.hits)));
     if sum.0 > 0 {
         writeln!(to, "  {:>9}  {:>9}  others", sum.0, sum.1)?;
     }

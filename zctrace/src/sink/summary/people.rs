@@ -70,8 +70,7 @@ impl People {
             self.other_writers.1 = self.other_writers.1.saturating_add(hits);
             return;
         }
-        let writer =
-            self.writers.entry(key).or_insert_with(|| Writer { first: m.id, ..Writer::default() });
+        let writer = self.writers.entry(key).or_insert_with(|| Writer { first: m.id, ..Writer::default() });
         writer.comm = Arc::clone(&m.comm);
         writer.mutations += 1;
         writer.hits = writer.hits.saturating_add(hits);
