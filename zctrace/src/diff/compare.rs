@@ -112,7 +112,14 @@ impl Diff {
 /// What is compared of a group: filled once it is known how many comparisons there are.
 struct Found {
     key: Key,
-    times: Vec<(&'static str, [Option<Estimate>; 2], [Option<u64>; 2])>,
+    times: Vec<Times>,
+}
+
+/// One quantile.
+struct Times {
+    what: &'static str,
+    estimates: [Option<Estimate>; 2],
+    plain: [Option<u64>; 2],
 }
 
 /// Compares; `cut`: what is wrong with the end of each.
@@ -125,7 +132,7 @@ pub fn compare(a: &Side, b: &Side, cut: [Option<String>; 2]) -> Diff {
     let lines = |kind: fn(&Key) -> bool| {
         let of_kind = found.iter().filter(|f| kind(&f.key));
         of_kind
-            .map(|f| 1 + f.times.iter().filter(|(_, e, _)| e.iter().all(Option::is_some)).count())
+            .map(|f| 1 + f.times.iter().filter(|t| t.estimates.iter().all(Option::is_some)).count())
             .sum::<usize>()
     };
     let (apis, files, processes) = (lines(is_api), lines(is_file), lines(is_process));
@@ -185,7 +192,7 @@ fn found(key: &Key, a: Option<&Sums>, b: Option<&Sums>) -> Found {
         let [x, y] = values;
         let plain = [(x, estimates[0]), (y, estimates[1])]
             .map(|(values, estimate)| estimate.map_or_else(|| quantile(values, q), |e| Some(e.ns)));
-        times.push((what, estimates, plain));
+        times.push(Times { what, estimates, plain });
     }
     Found { key: key.clone(), times }
 }
@@ -209,7 +216,7 @@ fn section(f: &Found, a: Option<&Sums>, b: Option<&Sums>, alpha: f64) -> Section
     let mut lines: Vec<Line> = f
         .times
         .iter()
-        .map(|(what, estimates, plain)| {
+        .map(|Times { what, estimates, plain }| {
             let (ratio, change) = match estimates {
                 [Some(a), Some(b)] => {
                     let r = ratio(*a, *b, alpha);
@@ -273,6 +280,9 @@ fn head(k: &Kept) -> String {
     text::harmless(line.as_bytes()).into_owned()
 }
 
+/// Something of a header, in words.
+type Of = fn(&TraceInfo) -> String;
+
 /// What alone can explain a difference.
 fn warnings(a: &Kept, b: &Kept, cut: &[Option<String>; 2]) -> Vec<String> {
     let mut all = Vec::new();
@@ -287,8 +297,8 @@ fn warnings(a: &Kept, b: &Kept, cut: &[Option<String>; 2]) -> Vec<String> {
             all.push(format!("{name} has no transfers"));
         }
     }
-    let of = |k: &Kept, of: fn(&TraceInfo) -> String| k.infos.iter().map(of).collect::<Vec<_>>().join(", ");
-    let compared: [(&str, fn(&TraceInfo) -> String); 6] = [
+    let of = |k: &Kept, of: Of| k.infos.iter().map(of).collect::<Vec<_>>().join(", ");
+    let compared: [(&str, Of); 6] = [
         ("kernels", |i| i.kernel.clone()),
         ("hosts", |i| i.host.clone()),
         ("versions", |i| i.tool.clone()),

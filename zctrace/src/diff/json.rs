@@ -45,13 +45,19 @@ fn section(s: &Section) -> Value {
                 Change::Better => "better",
                 Change::Worse => "worse",
             };
-            let mut line = object!({ "a": l.values[0], "b": l.values[1], "change": change });
-            if let Some(most) = l.at_most {
-                line["at_most"] = object!({ "a": most[0], "b": most[1] });
-            } else {
-                line["ratio"] = l.ratio.map(|r| r.0).into();
-                line["interval"] = l.ratio.map(|(_, low, high)| [low, high]).into();
-            }
+            let [a, b] = l.values;
+            let line = match (l.at_most, l.ratio) {
+                (Some([most_a, most_b]), _) => {
+                    object!({ "a": a, "b": b, "at_most": { "a": most_a, "b": most_b }, "change": change })
+                }
+                (None, ratio) => object!({
+                    "a": a,
+                    "b": b,
+                    "ratio": ratio.map(|(ratio, ..)| ratio),
+                    "interval": ratio.map(|(_, low, high)| [low, high]),
+                    "change": change,
+                }),
+            };
             let key = if l.what == "mutated" { "mutated".into() } else { l.what.replace(' ', "_") + "_ns" };
             (key, line)
         })

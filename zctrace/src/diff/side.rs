@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use crate::model::{Api, Fact, LossWhat, Outcome, TraceInfo, Transfer, TransferId, Verdict};
-use crate::sink::{Sink, Summary, chance};
+use crate::sink::{Clocks, Sink, Summary, chance, same};
 use crate::text;
 
 /// Files that are told apart, and as many names of processes.
@@ -159,6 +159,7 @@ pub(super) struct Kept {
     pub(super) transfers: u64,
     /// Transfers of files, and of processes, beyond the bound.
     pub(super) others: (u64, u64),
+    clocks: Clocks,
     files: usize,
     processes: usize,
     /// The name that a source had last: most transfers are of the same few.
@@ -217,7 +218,8 @@ pub struct Side(pub(super) Rc<RefCell<Kept>>);
 impl Sink for Side {
     fn fact(&mut self, fact: &Fact) -> io::Result<()> {
         let mut kept = self.0.borrow_mut();
-        match fact {
+        let moved = same(&mut kept.clocks, fact);
+        match moved.as_ref().unwrap_or(fact) {
             Fact::Trace(info) if kept.infos.len() < PARTS => kept.infos.push((**info).clone()),
             Fact::Trace(_) | Fact::Mutation(_) => {}
             Fact::Loss(l) => {

@@ -68,10 +68,12 @@ fn halves_of_the_same_are_within_noise_as_often_as_is_said() {
 
 #[test]
 fn half_as_long_again_is_found() {
-    let n = 10;
+    let n = 8;
     let mut found = 0;
     for seed in 0..n {
-        let (a, b) = (side(&facts(&load(seed, 1_000))), side(&facts(&load(seed + 500, 1_500))));
+        // Long enough that the network's moods average out.
+        let long = |load: Load| side(&facts(&Load { transfers: 5_000, ..load }));
+        let (a, b) = (long(load(seed, 1_000)), long(load(seed + 500, 1_500)));
         let d = compare(&a, &b, none());
         let api = &d.sections[0];
         assert!(matches!(api.key, Key::Api(_)));
@@ -85,7 +87,7 @@ fn half_as_long_again_is_found() {
         assert!(!back.sections[0].lines.iter().any(|l| l.change == Change::Worse));
     }
     println!("{found} of {n} found");
-    assert!(found >= 9, "{found} of {n}");
+    assert!(found >= 7, "{found} of {n}");
 }
 
 #[test]

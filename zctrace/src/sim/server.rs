@@ -154,9 +154,9 @@ impl Server {
     fn client(&mut self, at: u64, n: usize) -> Client {
         let mut sock = Sock { family: 2, proto: 6, lport: 443, ..Sock::zeroed() };
         let id = 1_000 + n as u64;
-        (sock.sock, sock.cookie, sock.rport) = (id, id, 40_000 + (n % 20_000) as u16);
+        (sock.sock, sock.cookie, sock.rport) = (id, id, 40_000 + u16::try_from(n % 20_000).unwrap_or(0));
         sock.laddr[..4].copy_from_slice(&[192, 0, 2, 1]);
-        sock.raddr[..4].copy_from_slice(&[203, 0, 113, (n % 40) as u8 + 1]);
+        sock.raddr[..4].copy_from_slice(&[203, 0, 113, u8::try_from(n % 40).unwrap_or(0) + 1]);
         self.say(at, kind::SOCK, 0, &sock);
         Client { sock: id, seq: 1, free_at: at }
     }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use crate::model::Fact;
 
 mod answer;
+mod clocks;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod jsonl;
@@ -21,6 +22,7 @@ mod story;
 mod summary;
 
 pub(crate) use answer::argument;
+pub(crate) use clocks::{Clocks, same};
 pub use jsonl::JsonLines;
 pub use line::Lines;
 pub use page::{About, Page};

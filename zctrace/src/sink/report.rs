@@ -2,9 +2,8 @@
 //! who. Fits 80 columns.
 
 use std::io::{self, Write};
-use std::path::Path;
 
-use super::answer::{Answer, Mood, answer, argument};
+use super::answer::{Answer, Mood, answer};
 use super::summary::{Group, Summary};
 use crate::distribution::Distribution;
 use crate::model::{Mode, TraceInfo, Verdict};
@@ -49,15 +48,15 @@ impl Style {
     }
 }
 
-/// Writes the report of this recording.
+/// Writes the report. `file`: the recording as an argument of a shell, harmless.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn report(to: &mut impl Write, s: &Summary, style: impl Into<Style>, file: &Path) -> io::Result<()> {
+pub fn report(to: &mut impl Write, s: &Summary, style: impl Into<Style>, file: &str) -> io::Result<()> {
     let style = style.into();
     header(to, s)?;
     problems(to, s, style)?;
-    says(to, &answer(s, &argument(file)), style)?;
+    says(to, &answer(s, file), style)?;
     if s.transfers() == 0 {
         return Ok(());
     }
@@ -139,7 +138,9 @@ pub(crate) fn troubles(s: &Summary) -> Vec<String> {
         let host = s.host(info.part).map_or_else(String::new, |host| format!("{host}: "));
         text::missing(info).map(move |missing| format!("{host}{missing}"))
     });
-    let cut = s.cut.then(|| "The recording does not end in order: what follows is not all.".into());
+    let cut = s.cut.then(|| {
+        "The recording goes on elsewhere, or its end is missing: what follows is not all of it.".into()
+    });
     cut.into_iter().chain(losses).chain(missing).collect()
 }
 

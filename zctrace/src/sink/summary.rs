@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Clocks;
 use crate::distribution::Distribution;
 use crate::model::{
     Api, Content, Copied, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo,
@@ -92,6 +93,7 @@ pub struct Summary {
     pub worst: Vec<Arc<Transfer>>,
     /// Still lent at the end, longest first.
     pub stuck: Vec<Arc<Transfer>>,
+    clocks: Clocks,
     outcomes: BTreeMap<Outcome, u64>,
     verdicts: BTreeMap<Verdict, u64>,
     /// Transfers per verdict and rule that applies.
@@ -102,7 +104,7 @@ pub struct Summary {
     pub losses: BTreeMap<LossWhat, u64>,
     /// The recording ends in the middle.
     pub cut: bool,
-    /// First submit and last event, nanoseconds.
+    /// First submit and last event, nanoseconds; of a merged recording, as the clock of its first part has them.
     pub span: Option<(u64, u64)>,
 }
 
@@ -110,8 +112,12 @@ impl Summary {
     /// Adds one fact.
     pub fn add(&mut self, fact: &Fact) {
         match fact {
-            Fact::Trace(info) if self.infos.len() < PARTS => self.infos.push((**info).clone()),
-            Fact::Trace(_) => {}
+            Fact::Trace(info) => {
+                self.clocks.learn(info);
+                if self.infos.len() < PARTS {
+                    self.infos.push((**info).clone());
+                }
+            }
             Fact::Loss(l) => {
                 let n = self.losses.entry(l.what).or_default();
                 *n = n.saturating_add(l.records);
@@ -166,10 +172,13 @@ impl Summary {
         self.people.transfer(t);
         self.first.entry(t.verdict).or_insert(t.id);
         let last = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
-        let (first, end) = self.span.unwrap_or((t.submit_ns, last));
-        self.span = Some((first.min(t.submit_ns), end.max(last)));
+        let part = t.id.part();
+        let (submit, last) = (self.clocks.at(part, t.submit_ns), self.clocks.at(part, last));
+        let (first, end) = self.span.unwrap_or((submit, last));
+        self.span = Some((first.min(submit), end.max(last)));
         if t.outcome == Outcome::Held {
-            keep(&mut self.stuck, t, |t| u64::MAX - t.submit_ns);
+            let clocks = &self.clocks;
+            keep(&mut self.stuck, t, |t| u64::MAX - clocks.at(t.id.part(), t.submit_ns));
         } else if t.gap_ns().is_some() {
             keep(&mut self.worst, t, |t| t.gap_ns().unwrap_or(0));
         }
@@ -219,6 +228,13 @@ impl Summary {
     #[must_use]
     pub fn mutated(&self) -> u64 {
         self.verdicts.get(&Verdict::Mutated).copied().unwrap_or(0)
+    }
+
+    /// For how long a transfer was lent at least, when the trace ended.
+    #[must_use]
+    pub fn age_ns(&self, t: &Transfer) -> Option<u64> {
+        let (_, last) = self.span?;
+        Some(last.saturating_sub(self.clocks.at(t.id.part(), t.submit_ns)))
     }
 
     /// Host of a part of a merged recording, harmless; `None` where there is only one.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::board::group::{Groups, Kind};
 use crate::board::heat::Heat;
 use crate::model::{Fact, Mutation, Outcome, Transfer, TransferId, Verdict};
-use crate::sink::sample::chance;
+use crate::sink::{Clocks, chance, same};
 
 /// Transfers that are kept because they are mutated: the first.
 const MUTATED: usize = 1_000;
@@ -39,6 +39,7 @@ type Largest = BTreeMap<(u64, TransferId), Arc<Kept<Transfer>>>;
 pub(super) struct Keep {
     /// When the trace began, or the first submit.
     pub(super) start_ns: Option<u64>,
+    clocks: Clocks,
     pub(super) gaps: Option<Heat>,
     pub(super) exposures: Option<Heat>,
     /// By part of a merged recording; each of [`Kind::ALL`].
@@ -58,7 +59,8 @@ pub(super) struct Keep {
 
 impl Keep {
     pub(super) fn fact(&mut self, fact: &Fact) {
-        match fact {
+        let moved = same(&mut self.clocks, fact);
+        match moved.as_ref().unwrap_or(fact) {
             Fact::Trace(info) => {
                 let start = self.start_ns.map_or(info.start_ns, |known| known.min(info.start_ns));
                 self.start_ns = Some(start);

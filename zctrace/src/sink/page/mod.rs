@@ -117,7 +117,7 @@ fn findings(out: &mut String, s: &Summary, about: &About, a: &Answer) {
         Mood::Good => "good",
         Mood::Empty => "empty",
     };
-    let _ = write!(out, "<section class=\"answer {class}\" aria-label=\"Findings\">\n");
+    let _ = writeln!(out, "<section class=\"answer {class}\" aria-label=\"Findings\">");
     if a.mood == Mood::Empty {
         let _ = writeln!(out, "<h2>{}</h2>", escaped(a.short));
     } else {

@@ -63,12 +63,7 @@ impl Scale {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a scale"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a scale")]
 fn edge(from: u32, bar: u32) -> u64 {
     10f64.powf(f64::from(from) + f64::from(bar) / f64::from(BARS)).round() as u64
 }

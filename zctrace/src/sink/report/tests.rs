@@ -9,7 +9,7 @@ use crate::sink::fixture;
 
 fn text_of(s: &Summary, style: Style) -> String {
     let mut out = Vec::new();
-    report(&mut out, s, style, Path::new("out.zct")).unwrap();
+    report(&mut out, s, style, "out.zct").unwrap();
     String::from_utf8(out).unwrap()
 }
 

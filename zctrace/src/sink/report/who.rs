@@ -80,12 +80,12 @@ pub(super) fn mutations(to: &mut impl Write, s: &Summary, style: Style) -> io::R
 }
 
 pub(super) fn held(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    let Some((_, last)) = s.span.filter(|_| !s.stuck.is_empty()) else {
+    if s.stuck.is_empty() {
         return Ok(());
-    };
+    }
     title(to, style, "Still lent, oldest first: for at least, id, file, to, bytes")?;
     for t in &s.stuck {
-        let age = text::ns(last.saturating_sub(t.submit_ns));
+        let age = s.age_ns(t).map_or_else(|| "-".into(), text::ns);
         let bytes = t.moved().map_or_else(|| "-".into(), text::bytes);
         row(to, &age, t, &bytes)?;
     }
