@@ -1,4 +1,5 @@
 //! Headless Chromium, spoken to in its DevTools protocol over two pipes: no port, no library.
+#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not have")]
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};

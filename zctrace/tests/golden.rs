@@ -61,7 +61,8 @@ fn said(files: &[PathBuf]) -> String {
 }
 
 fn check(files: &[PathBuf], name: &str) {
-    let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).with_extension("tsv");
+    let expected =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).with_extension("tsv");
     let now = said(files);
     if !expected.exists() && std::env::var_os("ZCTRACE_GOLDEN").is_some() {
         std::fs::write(&expected, &now).unwrap();

@@ -17,11 +17,11 @@ mod lab;
 #[cfg(feature = "live")]
 mod live;
 mod merge;
+mod page;
 #[cfg(feature = "live")]
 mod record;
 #[cfg(feature = "tui")]
 mod replay;
-mod page;
 mod report;
 #[cfg(feature = "tui")]
 mod screen;

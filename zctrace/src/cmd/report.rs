@@ -46,7 +46,8 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     let file = page::argument(&args.source);
     let mut pipeline = Pipeline::new(None, outputs);
     let read = Asked { follow: args.follow, ..asked(&args.source) };
-    let mut screen = (args.follow && !args.json && std::io::stdout().is_terminal()).then(|| Screen { last: None, file: file.clone() });
+    let mut screen = (args.follow && !args.json && std::io::stdout().is_terminal())
+        .then(|| Screen { last: None, file: file.clone() });
     let end = pipeline::read(&read, &mut pipeline, &mut |pipeline| match &mut screen {
         Some(screen) => screen.look(pipeline),
         None => Ok(()),

@@ -138,14 +138,14 @@ pub(crate) fn troubles(s: &Summary) -> Vec<String> {
         let host = s.host(info.part).map_or_else(String::new, |host| format!("{host}: "));
         text::missing(info).map(move |missing| format!("{host}{missing}"))
     });
-    let cut = s.cut.then(|| {
-        "The recording goes on elsewhere, or its end is missing: what follows is not all of it.".into()
-    });
-    cut.into_iter().chain(losses).chain(missing).collect()
+    losses.chain(missing).collect()
 }
 
 fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    for problem in troubles(s) {
+    let cut = s.cut.then(|| {
+        "The recording goes on elsewhere, or its end is missing: what follows is not all.".to_owned()
+    });
+    for problem in cut.into_iter().chain(troubles(s)) {
         for line in fold("! ", &problem) {
             writeln!(to, "{}", style.red(&line))?;
         }
