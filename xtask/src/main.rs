@@ -2,11 +2,13 @@
 
 mod atlas;
 mod bench;
+mod browser;
 mod ci;
 mod debian;
 mod demo;
 mod ebpf;
 mod load;
+mod page;
 mod readers;
 mod sh;
 mod shots;
@@ -45,6 +47,8 @@ enum Verb {
     Shots,
     /// Have DuckDB, pyarrow, Perfetto and others read what `zctrace export` writes
     Readers,
+    /// Look at the page of `zctrace report --html` in headless Chromium
+    Page(page::Args),
     /// A load of its own, for `bench`
     #[command(hide = true)]
     BenchLoad {
@@ -67,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Atlas(args) => atlas::run(&args),
         Verb::Shots => shots::run(),
         Verb::Readers => readers::run(),
+        Verb::Page(args) => page::run(&args),
         Verb::BenchLoad { name, seconds } => load::run(&name, seconds),
         Verb::Ci => ci::run(),
     }

@@ -18,6 +18,8 @@ Examples:
   sudo zctrace --comm nginx --json                 the same as JSON lines
   sudo zctrace record -o out.zct -- python3 s.py   trace one command, from before it starts
   zctrace report out.zct                           what happened, in ten seconds
+  zctrace report out.zct --html out.html           also as a page with plots and tables
+  zctrace diff before.zct after.zct                what changed, and whether it is more than noise
   zctrace replay out.zct                           the same view, of a recording
   zctrace explain out.zct 3-17                     every record behind one transfer
   zctrace export out.zct --to perfetto -o out.pftrace   for ui.perfetto.dev; also csv, parquet, jsonl
@@ -48,6 +50,30 @@ Each recording stays as it was; segments of one belong together. Clocks are not 
 different hosts compare as well as those hosts' clocks do.
 
 Exit codes: 0 done; 2 usage; 4 anything else, such as a recording that is cut off: what is good of it is merged.";
+
+const REPORT: &str = "\
+Examples:
+  zctrace report out.zct                       text, the answer first
+  zctrace report out.zct --html out.html       the text, and a page: plots, timeline, tables, every detail
+  zctrace report out.zct --json                JSON lines: every transfer, every change
+  zctrace report out.zct --fail-on mutated     for CI: exits with 1 when lent bytes were changed
+
+docs/report.md says what each part means.
+
+Exit codes: 0 done; 1 what --fail-on asks for was found; 2 usage; 4 anything else, such as a recording
+whose end is missing (what there is of it was told).";
+
+const DIFF: &str = "\
+Examples:
+  zctrace diff before.zct after.zct                   what changed from A to B, beyond noise
+  zctrace diff before.zct before2.zct                 first: how far apart two runs of the same are
+  zctrace diff before.zct after.zct --json            one JSON object
+  zctrace diff before.zct after.zct --fail-on worse   for CI: exits with 1 when B is worse
+
+The intervals cover noise within the two recordings, not that from run to run. docs/report.md says how
+to read them.
+
+Exit codes: 0 done; 1 --fail-on worse, and B is; 2 usage; 4 anything else, such as a file that is no recording.";
 
 const EXPLAIN: &str = "\
 Examples:
@@ -133,10 +159,14 @@ pub enum Command {
     #[command(after_help = REPLAY)]
     Replay(ReplayArgs),
     /// Say what happened in a recording
+    #[command(after_help = REPORT)]
     Report(ReportArgs),
     /// Put recordings of several hosts into one file
     #[command(after_help = MERGE)]
     Merge(MergeArgs),
+    /// Compare two recordings: gap, exposure and mutations by interface, file and process
+    #[command(after_help = DIFF)]
+    Diff(DiffArgs),
     /// Show every record behind one transfer or change, or what a rule means
     #[command(after_help = EXPLAIN)]
     Explain(ExplainArgs),
@@ -355,7 +385,7 @@ pub struct Source {
     pub from: Option<Moment>,
     /// Only what was open then or before
     #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub to: Option<Moment>,
+    pub until: Option<Moment>,
 }
 
 /// `zctrace report`
@@ -370,6 +400,9 @@ pub struct ReportArgs {
     /// JSON lines instead of text
     #[arg(long)]
     pub json: bool,
+    /// Write a page that needs nothing else: findings, plots, a timeline, tables; an existing file is replaced
+    #[arg(long, value_name = "OUT")]
+    pub html: Option<PathBuf>,
     /// Exit with 1 when a transfer is one of these
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
@@ -389,9 +422,9 @@ pub struct MergeArgs {
 /// `zctrace export`
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The recording; of one in several files, its segments
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    /// What to read.
+    #[command(flatten)]
+    pub source: Source,
     /// The format
     #[arg(long, value_name = "FORMAT")]
     pub to: Format,
@@ -404,12 +437,6 @@ pub struct ExportArgs {
     /// Replace files that exist
     #[arg(long)]
     pub force: bool,
-    /// Only what was open then or later: a time since the start, such as 90s, or of the clock
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub from: Option<Moment>,
-    /// Only what was open then or before
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub until: Option<Moment>,
 }
 
 /// What can be exported to.
@@ -423,6 +450,28 @@ pub enum Format {
     Parquet,
     /// Perfetto's protobuf
     Perfetto,
+}
+
+/// `zctrace diff`
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The recording to compare with
+    pub a: PathBuf,
+    /// The recording that may have changed
+    pub b: PathBuf,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 1 when B is worse
+    #[arg(long, value_name = "WHAT")]
+    pub fail_on: Option<Worse>,
+}
+
+/// What can make a comparison fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Worse {
+    /// A gap or an exposure is longer beyond noise, more transfers are mutated beyond noise, or some are and none were
+    Worse,
 }
 
 /// `zctrace explain`

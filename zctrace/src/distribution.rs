@@ -66,6 +66,21 @@ impl Distribution {
         (self.count() > 0).then_some(self.max)
     }
 
+    /// How many lie below the first of these edges, between each and the next, and from the last on: to the
+    /// digits of this distribution, each counted once.
+    #[must_use]
+    pub fn bins(&self, edges: &[u64]) -> Vec<u64> {
+        let mut bins = vec![0u64; edges.len() + 1];
+        for step in self.histogram.iter_recorded() {
+            let value = step.value_iterated_to().min(self.max);
+            let bin = edges.partition_point(|edge| *edge <= value);
+            if let Some(n) = bins.get_mut(bin) {
+                *n = n.saturating_add(step.count_at_value());
+            }
+        }
+        bins
+    }
+
     /// From the first decade that has any to the last: where it begins, and how many lie in it.
     /// The first decade begins at 0.
     #[must_use]

@@ -231,7 +231,7 @@ impl Input {
         let mut rest: VecDeque<PathBuf> = files.into();
         let path = rest.pop_front().context("name a recording")?;
         let span = if asked.from.is_some() || asked.to.is_some() {
-            ensure!(is_file(&path), "--from and --to need a file that is read more than once, not a pipe");
+            ensure!(is_file(&path), "--from and --until need a file that is read more than once, not a pipe");
             let info = info(&path)?.with_context(|| format!("{}: its header is missing", path.display()))?;
             let wall =
                 |moment: Option<Moment>, none| moment.map_or(none, |m| m.realtime_ns(info.start_realtime_ns));

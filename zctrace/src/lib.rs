@@ -11,11 +11,13 @@ pub mod bpf;
 pub mod cli;
 pub mod cmd;
 pub mod columns;
+pub mod diff;
 pub mod distribution;
 pub mod engine;
 pub mod event;
 pub mod explain;
 pub mod export;
+mod html;
 pub mod input;
 pub mod invoker;
 #[cfg(feature = "live")]

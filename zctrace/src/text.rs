@@ -368,7 +368,13 @@ pub fn file(file: &FileRef) -> Cow<'_, str> {
 /// Who made a change, harmless: `cp/123`.
 #[must_use]
 pub fn writer(m: &Mutation) -> String {
-    m.pid.map_or_else(|| "nobody on record".into(), |pid| format!("{}/{pid}", harmless(&m.comm)))
+    process(m.pid, &m.comm)
+}
+
+/// A process, harmless: `cp/123`.
+#[must_use]
+pub fn process(pid: Option<u32>, comm: &[u8]) -> String {
+    pid.map_or_else(|| "nobody on record".into(), |pid| format!("{}/{pid}", harmless(comm)))
 }
 
 /// `4096+512`; `4096+…`: all bytes that follow.

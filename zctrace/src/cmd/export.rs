@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::report::{asked, complain};
 use super::{Exit, Failure};
-use crate::cli::{ExportArgs, Format, Source};
+use crate::cli::{ExportArgs, Format};
 use crate::export::{Csv, Existing, Files, Perfetto, Tables, Whole};
 use crate::pipeline::{self, Pipeline};
 use crate::sink::{JsonLines, Sink, summary_line};
@@ -16,15 +16,14 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Exit> {
     if args.partition && args.to != Format::Parquet {
         return Err(Failure::usage("--partition is for --to parquet"));
     }
-    let source = Source { files: args.files.clone(), from: args.from, to: args.until };
     let mut pipeline = Pipeline::new(None, vec![sink(args)?]);
-    let end = pipeline::read(&asked(&source), &mut pipeline, &mut |_| Ok(()))?;
+    let end = pipeline::read(&asked(&args.source), &mut pipeline, &mut |_| Ok(()))?;
     let mut summary = pipeline.finish().with_context(|| format!("writing {}", args.output.display()))?;
     summary.cut = end.is_some();
     if args.output != Path::new("-") {
         eprintln!("zctrace: {}: {}", args.output.display(), summary_line(&summary));
     }
-    complain(&source, end)?;
+    complain(&args.source, end)?;
     Ok(Exit::Done)
 }
 

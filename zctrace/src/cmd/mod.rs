@@ -6,6 +6,7 @@ mod capture;
 mod child;
 #[cfg(feature = "live")]
 mod demo;
+mod diff;
 #[cfg(feature = "live")]
 mod doctor;
 mod explain;
@@ -17,6 +18,7 @@ mod lab;
 #[cfg(feature = "live")]
 mod live;
 mod merge;
+mod page;
 #[cfg(feature = "live")]
 mod record;
 #[cfg(feature = "tui")]
@@ -112,6 +114,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Send(args)) => send::run(&args),
@@ -131,6 +134,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         _ => Err(Failure::cannot("this zctrace was built without live tracing (cargo feature `live`)")),

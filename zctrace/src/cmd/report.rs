@@ -3,16 +3,16 @@
 use std::io::{BufWriter, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use super::Exit;
+use super::{Exit, page};
 use crate::cli::{FailOn, ReportArgs, Source};
 use crate::input::Asked;
 use crate::pipeline::{self, Pipeline};
-use crate::sink::{JsonLines, Sink};
+use crate::sink::{self, JsonLines, Page, Sink};
 use crate::trace::End;
 
 /// What is read, for the pipeline.
 pub(super) fn asked(source: &Source) -> Asked {
-    Asked { files: source.files.clone(), follow: false, from: source.from, to: source.to }
+    Asked { files: source.files.clone(), follow: false, from: source.from, to: source.until }
 }
 
 /// What could be read has been shown; that it is not all must not go unnoticed.
@@ -33,14 +33,21 @@ pub(super) fn complain(source: &Source, end: Option<End>) -> anyhow::Result<()> 
 }
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
-    let outputs: Vec<Box<dyn Sink>> = if args.json {
-        vec![Box::new(JsonLines::new(BufWriter::new(std::io::stdout())))]
-    } else {
-        Vec::new()
-    };
+    let mut outputs: Vec<Box<dyn Sink>> = Vec::new();
+    if args.json {
+        outputs.push(Box::new(JsonLines::new(BufWriter::new(std::io::stdout()))));
+    }
+    let page = Page::default();
+    // Before a long recording is read: whether there can be a page at all.
+    let to = args.html.as_deref().map(|path| page::open(path, &args.source.files)).transpose()?;
+    if to.is_some() {
+        outputs.push(Box::new(page.clone()));
+    }
+    let file = page::argument(&args.source);
     let mut pipeline = Pipeline::new(None, outputs);
     let read = Asked { follow: args.follow, ..asked(&args.source) };
-    let mut screen = (args.follow && !args.json && std::io::stdout().is_terminal()).then(Screen::default);
+    let mut screen = (args.follow && !args.json && std::io::stdout().is_terminal())
+        .then(|| Screen { last: None, file: file.clone() });
     let end = pipeline::read(&read, &mut pipeline, &mut |pipeline| match &mut screen {
         Some(screen) => screen.look(pipeline),
         None => Ok(()),
@@ -52,8 +59,11 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     summary.cut = end.is_some();
     if !args.json {
         let mut out = BufWriter::new(std::io::stdout());
-        crate::sink::report(&mut out, &summary, colours())?;
+        sink::report(&mut out, &summary, colours(), &file)?;
         out.flush()?;
+    }
+    if let (Some(path), Some(to)) = (&args.html, to) {
+        page::write(&page, &summary, &args.source, end.as_ref(), (path, to))?;
     }
     complain(&args.source, end)?;
     let found = args.fail_on.iter().any(|what| match what {
@@ -70,20 +80,24 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 const SHOWN: Duration = Duration::from_secs(1);
 
 /// A report that is made again and again.
-#[derive(Debug, Default)]
-struct Screen(Option<Instant>);
+#[derive(Debug)]
+struct Screen {
+    last: Option<Instant>,
+    /// The recording, as other commands call it.
+    file: String,
+}
 
 impl Screen {
     fn look(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
-        if self.0.is_some_and(|last| last.elapsed() < SHOWN) {
+        if self.last.is_some_and(|last| last.elapsed() < SHOWN) {
             return Ok(());
         }
-        self.0 = Some(Instant::now());
+        self.last = Some(Instant::now());
         let Some(summary) = pipeline.so_far() else {
             return Ok(());
         };
         let mut out = Vec::from(CLEAR);
-        crate::sink::report(&mut out, summary, colours())?;
+        sink::report(&mut out, summary, colours(), &self.file)?;
         let open = crate::text::transfers(pipeline.open_windows() as u64);
         writeln!(
             out,

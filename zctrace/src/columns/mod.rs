@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 pub use self::changes::CHANGES;
 pub use self::findings::{FINDINGS, Finding, findings};
-pub use self::groups::{FILES, PEERS, PROCESSES, SOCKETS, other_end, socket};
+pub use self::groups::{FILES, PEERS, PROCESSES, SOCKETS, name as group_name, other_end, socket};
 pub use self::interfaces::{INTERFACES, Interface, interfaces};
 pub use self::transfers::{TRANSFERS, Waits, age_tone, told, verdict_of, waits_for};
 use crate::board::Picture;

@@ -5,37 +5,17 @@ use std::fmt::Write as _;
 use super::conclude::{Atlas, Row, Share};
 use super::judge::{Judged, Safe};
 use super::{Api, Receiver, words};
+use crate::html::{self, Head, escaped};
 use crate::text;
 
 const CSS: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
-
-/// Text that is only text, in HTML and in its attributes.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text::harmless(text.as_bytes()).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
 
 /// The page.
 #[must_use]
 pub fn page(atlas: &Atlas) -> String {
     let kernel = escaped(&atlas.kernel);
     let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         <title>zctrace lab: Linux {kernel}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n\
-         <h1>When may the bytes be changed?</h1>\n\
+        "<h1>When may the bytes be changed?</h1>\n\
          <p class=\"lead\">Every zero-copy API of Linux {kernel}, tried for real and traced by {}. \
          \u{201c}Done\u{201d} is what the API says; \u{201c}really safe\u{201d} is when nothing reads the bytes again.</p>\n",
         escaped(&atlas.tool)
@@ -44,8 +24,7 @@ pub fn page(atlas: &Atlas) -> String {
     map(&mut out, atlas);
     conclusions(&mut out, atlas);
     cells(&mut out, atlas);
-    let _ = write!(out, "<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
-    out
+    html::page(&format!("zctrace lab: Linux {}", atlas.kernel), CSS, &out, "")
 }
 
 fn sentences(out: &mut String, atlas: &Atlas) {
@@ -115,31 +94,24 @@ fn tile(out: &mut String, cells: &[&Judged]) {
     let _ = write!(out, "<td class=\"tile {class}\" title=\"{}\">{}</td>", escaped(&title), escaped(&words));
 }
 
-fn head(out: &mut String, columns: &[&str]) {
-    out.push_str("<thead><tr>");
-    for column in columns {
-        let _ = write!(out, "<th><button type=\"button\">{column}</button></th>");
-    }
-    out.push_str("</tr></thead>\n<tbody>\n");
+fn head(out: &mut String, id: &str, caption: &str, columns: &[&str]) {
+    let heads: Vec<Head<'_>> = columns.iter().map(|title| (*title, "", false)).collect();
+    html::head(out, id, caption, &heads);
 }
 
 /// A cell of a table; what it is sorted by where that is not its text.
-fn td(out: &mut String, class: &str, by: Option<u64>, words: &str) {
-    let by = by.map_or_else(String::new, |n| format!(" data-by=\"{n}\""));
-    let _ = write!(out, "<td class=\"{class}\"{by}>{}</td>", escaped(words));
+fn td(out: &mut String, class: &'static str, by: Option<u64>, words: &str) {
+    html::td(out, &html::Td { words: words.into(), by, class });
 }
 
-/// A time; what is not known sorts first.
 fn time(out: &mut String, ns: Option<u64>) {
-    let words =
-        ns.map_or_else(|| "\u{2013}".to_owned(), |ns| if ns == 0 { "0".into() } else { text::ns(ns) });
-    td(out, "number", Some(ns.map_or(0, |ns| ns.saturating_add(1))), &words);
+    html::td(out, &html::time(ns));
 }
 
 fn conclusions(out: &mut String, atlas: &Atlas) {
     out.push_str(
         "<h2>Conclusions</h2>\n<p>Times are those of receivers that stall. \u{201c}Arrived\u{201d}: of cells with a change after done \
-         while nobody had read, those in which the peer got it.</p>\n<div class=\"wide\"><table class=\"sortable\">\n",
+         while nobody had read, those in which the peer got it.</p>\n",
     );
     let columns = [
         "API",
@@ -154,7 +126,7 @@ fn conclusions(out: &mut String, atlas: &Atlas) {
         "arrived",
         "notes",
     ];
-    head(out, &columns);
+    head(out, "conclusions", "Conclusions", &columns);
     for row in &atlas.rows {
         conclusion(out, row);
     }
@@ -189,8 +161,8 @@ fn conclusion(out: &mut String, row: &Row) {
 fn cells(out: &mut String, atlas: &Atlas) {
     out.push_str(
         "<h2>Cells</h2>\n<p><label>Only those with these words: \
-         <input id=\"filter\" type=\"search\" placeholder=\"sendfile tcp4 stalled\"></label> \
-         <span id=\"count\"></span></p>\n<div class=\"wide\"><table class=\"sortable\" id=\"cells\">\n",
+         <input data-filter=\"cells\" type=\"search\" placeholder=\"sendfile tcp4 stalled\"></label> \
+         <span data-count=\"cells\"></span></p>\n",
     );
     let columns = [
         "API",
@@ -207,7 +179,7 @@ fn cells(out: &mut String, atlas: &Atlas) {
         "why not certain",
         "transfer",
     ];
-    head(out, &columns);
+    head(out, "cells", "Cells", &columns);
     for c in &atlas.cells {
         cell(out, c);
     }
@@ -248,14 +220,4 @@ fn cell(out: &mut String, c: &Judged) {
     let ids: Vec<_> = c.transfers.iter().map(|t| t.id.to_string()).collect();
     td(out, "", None, &ids.join(" "));
     out.push_str("</tr>\n");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_leaves_its_place() {
-        assert_eq!(escaped("<b a='\"'>&\u{202e}"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;\\u{202e}");
-    }
 }

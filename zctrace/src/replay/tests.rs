@@ -143,7 +143,7 @@ fn totals_are(walk: &Walk, facts: &[Fact], summary: &Summary) {
     assert_eq!((all.transfers, all.bytes), (summary.transfers(), summary.all.bytes));
     assert_eq!((all.mutated, all.unknown), (summary.mutated(), summary.unsure()));
     assert_eq!(picture.losses, summary.losses);
-    assert_eq!(picture.info.as_deref(), summary.info.as_ref());
+    assert_eq!(picture.info.as_deref(), summary.infos.first());
     assert!(picture.open.is_empty(), "everything was stated");
     // Few enough that all are kept.
     let mut ids: Vec<TransferId> = picture.closed.iter().map(|i| i.t.id).collect();
@@ -427,7 +427,7 @@ fn a_span_and_its_marks() {
         arrive(&mut player, &mut Rng::new(seed));
         let cursor = player.picture().cursor.unwrap();
         assert_eq!(early.span, cursor.span, "it is known before anything was read");
-        assert_eq!(summary.info.unwrap().start_ns, cursor.span.0);
+        assert_eq!(summary.infos[0].start_ns, cursor.span.0);
         assert_eq!(cursor.span.1, player.here.now());
         assert_eq!(cursor.marks.len(), 256);
         let sum =

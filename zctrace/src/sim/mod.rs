@@ -16,6 +16,7 @@ mod delivery;
 mod packet;
 mod pipe;
 mod rng;
+mod server;
 mod tcp;
 mod truth;
 mod wire;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 
 pub use self::delivery::{Arrived, Delivery};
 pub use self::rng::Rng;
+pub use self::server::{Load, server};
 pub use self::truth::Truth;
 pub use self::wire::Said;
 use self::world::World;

@@ -8,20 +8,29 @@ use std::rc::Rc;
 
 use crate::model::Fact;
 
+mod answer;
+mod clocks;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod jsonl;
 mod line;
+mod page;
 mod record;
 mod report;
+mod sample;
 mod story;
 mod summary;
 
+pub(crate) use answer::argument;
+pub(crate) use clocks::{Clocks, same};
 pub use jsonl::JsonLines;
 pub use line::Lines;
+pub use page::{About, Page};
+pub(crate) use report::fold;
 pub use report::{Style, report};
+pub(crate) use sample::chance;
 pub use story::{Story, hit, mutation, rule, rules};
-pub use summary::{Group, Summary, summary_line};
+pub use summary::{Count, Group, People, Sender, Summary, Writer, summary_line};
 
 /// A reader of facts, in the order in which they are stated.
 pub trait Sink {

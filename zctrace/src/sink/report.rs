@@ -1,16 +1,18 @@
-//! What happened, for a person with ten seconds: findings first, then distributions, then who.
-//! Fits 80 columns.
+//! What happened, for a person with ten seconds: the answer first, then what it rests on, distributions, and
+//! who. Fits 80 columns.
 
 use std::io::{self, Write};
 
-use super::summary::{FILES, Group, Summary};
+use super::answer::{Answer, Mood, answer};
+use super::summary::{Group, Summary};
 use crate::distribution::Distribution;
-use crate::model::{Mode, SockAddr, Transfer, Verdict};
+use crate::model::{Mode, TraceInfo, Verdict};
 use crate::text;
+
+mod who;
 
 const WIDTH: usize = 80;
 const BAR: usize = 40;
-const FILES_SHOWN: usize = 8;
 
 /// With ANSI colour codes, or without any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,28 +48,26 @@ impl Style {
     }
 }
 
-/// Writes the report.
+/// Writes the report. `file`: the recording as an argument of a shell, harmless.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn report(to: &mut impl Write, s: &Summary, style: impl Into<Style>) -> io::Result<()> {
+pub fn report(to: &mut impl Write, s: &Summary, style: impl Into<Style>, file: &str) -> io::Result<()> {
     let style = style.into();
     header(to, s)?;
     problems(to, s, style)?;
-    findings(to, s, style)?;
+    says(to, &answer(s, file), style)?;
     if s.transfers() == 0 {
-        let why = if s.cut {
-            "What is left of this recording has no transfer that came to its end."
-        } else {
-            "Nothing that lends pages was seen. Was the traced process sending with sendfile(), splice(), vmsplice(), MSG_ZEROCOPY or io_uring?"
-        };
-        return wrapped(to, "", why);
+        return Ok(());
     }
+    findings(to, s, style)?;
     distributions(to, s, style)?;
-    mutations(to, s, style)?;
-    held(to, s, style)?;
-    worst(to, s, style)?;
-    files(to, s, style)
+    who::writers(to, s, style)?;
+    who::mutations(to, s, style)?;
+    who::held(to, s, style)?;
+    who::worst(to, s, style)?;
+    who::senders(to, s, style)?;
+    who::files(to, s, style)
 }
 
 /// Breaks at spaces; lines after the first are indented like what follows `first`.
@@ -78,7 +78,7 @@ pub(super) fn wrapped(to: &mut impl Write, first: &str, rest: &str) -> io::Resul
     Ok(())
 }
 
-pub(super) fn fold(first: &str, rest: &str) -> Vec<String> {
+pub(crate) fn fold(first: &str, rest: &str) -> Vec<String> {
     let indent = first.chars().count();
     let mut lines = Vec::new();
     let mut line = first.to_owned();
@@ -100,11 +100,24 @@ pub(super) fn fold(first: &str, rest: &str) -> Vec<String> {
 }
 
 fn header(to: &mut impl Write, s: &Summary) -> io::Result<()> {
-    let Some(info) = &s.info else {
+    if s.infos.is_empty() {
         return writeln!(to, "This recording has no header: its first block is missing.");
-    };
+    }
+    for line in headers(s) {
+        wrapped(to, "", &line)?;
+    }
+    Ok(())
+}
+
+/// Where the trace came from, a harmless line for each machine.
+pub(crate) fn headers(s: &Summary) -> Vec<String> {
+    s.infos.iter().map(|info| header_of(s, info)).collect()
+}
+
+fn header_of(s: &Summary, info: &TraceInfo) -> String {
     let filters = if info.filters.is_empty() { "everything".into() } else { info.filters.join(" ") };
-    let seen = s.span.map_or_else(String::new, |(_, last)| {
+    let host = if info.host.is_empty() { String::new() } else { format!(" ({})", info.host) };
+    let seen = s.span.filter(|_| s.infos.len() == 1).map_or_else(String::new, |(_, last)| {
         format!(", last event after {}", text::ns(last.saturating_sub(info.start_ns)))
     });
     let content = match info.fingerprint.mode {
@@ -112,16 +125,54 @@ fn header(to: &mut impl Write, s: &Summary) -> io::Result<()> {
         Mode::Sample => ", fingerprints of samples",
         Mode::Full => ", full fingerprints",
     };
-    let line = format!("{} on Linux {}{seen}{content}, traced: {filters}", info.tool, info.kernel);
-    wrapped(to, "", &text::harmless(line.as_bytes()))
+    let part = if s.infos.len() > 1 { format!("{}: ", info.part) } else { String::new() };
+    let line =
+        format!("{part}{} on Linux {}{host}{seen}{content}, traced: {filters}", info.tool, info.kernel);
+    text::harmless(line.as_bytes()).into_owned()
+}
+
+/// What was lost or is missing, a harmless sentence each.
+pub(crate) fn troubles(s: &Summary) -> Vec<String> {
+    let losses = s.losses.iter().map(|(what, n)| text::loss_sentence(*what, *n));
+    let missing = s.infos.iter().flat_map(|info| {
+        let host = s.host(info.part).map_or_else(String::new, |host| format!("{host}: "));
+        text::missing(info).map(move |missing| format!("{host}{missing}"))
+    });
+    losses.chain(missing).collect()
 }
 
 fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    let losses = s.losses.iter().map(|(what, n)| text::loss_sentence(*what, *n));
-    let missing = s.info.iter().flat_map(text::missing);
-    for problem in losses.chain(missing) {
+    let cut = s.cut.then(|| {
+        "The recording goes on elsewhere, or its end is missing: what follows is not all.".to_owned()
+    });
+    for problem in cut.into_iter().chain(troubles(s)) {
         for line in fold("! ", &problem) {
             writeln!(to, "{}", style.red(&line))?;
+        }
+    }
+    Ok(())
+}
+
+/// The answer, and what to type next.
+fn says(to: &mut impl Write, a: &Answer, style: Style) -> io::Result<()> {
+    writeln!(to)?;
+    if a.mood != Mood::Empty {
+        let short = a.short.to_uppercase();
+        let short = if a.mood == Mood::Bad { style.red(&short) } else { style.bold(&short) };
+        writeln!(to, "{} {short}", style.bold("Did anything change while it was lent?"))?;
+    }
+    let indent = if a.mood == Mood::Empty { "" } else { "  " };
+    for sentence in &a.says {
+        wrapped(to, indent, sentence)?;
+    }
+    for next in &a.next {
+        let command = format!("  > {}", next.command);
+        let used = command.chars().count();
+        if used + 2 + next.why.chars().count() <= WIDTH {
+            writeln!(to, "{}  {}", style.bold(&command), next.why)?;
+        } else {
+            writeln!(to, "{}", style.bold(&command))?;
+            wrapped(to, "      ", &next.why)?;
         }
     }
     Ok(())
@@ -130,9 +181,6 @@ fn problems(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
 fn findings(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
     let n = format!("{}, {}", text::transfers(s.transfers()), text::bytes(s.all.bytes));
     writeln!(to, "\n{}", style.bold(&n))?;
-    if s.transfers() == 0 {
-        return Ok(());
-    }
     if s.mutated() > 0 {
         let count = style.red(&format!("MUTATED  {:>9}", s.mutated()));
         writeln!(to, "  {count}   their bytes could have changed while they were lent:")?;
@@ -220,92 +268,6 @@ fn bar(n: u64, most: u64) -> String {
     let eighths = usize::try_from(eighths).unwrap_or(0).max(usize::from(n > 0));
     let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"].get(eighths % 8).copied();
     format!("{}{}", "█".repeat(eighths / 8), part.unwrap_or_default())
-}
-
-fn peer(t: &Transfer) -> String {
-    match &t.socket {
-        None => "in a pipe".into(),
-        Some(s) if s.remote == SockAddr::None => {
-            text::addr(&s.local).unwrap_or_else(|| format!("{} socket", text::family(s.family)))
-        }
-        Some(s) => text::addr(&s.remote).unwrap_or_default(),
-    }
-}
-
-fn who(to: &mut impl Write, first: &str, t: &Transfer, last: &str) -> io::Result<()> {
-    let (file, peer) = (text::shorten(&text::source(t), 28), text::shorten(&peer(t), 21));
-    writeln!(to, "  {first:>9}  {file:<28}  {peer:<21}  {last}")
-}
-
-fn mutations(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    if s.mutations.is_empty() {
-        return Ok(());
-    }
-    writeln!(
-        to,
-        "\n{}",
-        style.bold("First changes to lent bytes: id, who, how, file, range, transfers hit")
-    )?;
-    for m in &s.mutations {
-        let (who, file) = (text::shorten(&text::writer(m), 18), text::shorten(&text::changed(m), 18));
-        let range = text::shorten(&text::span(m.file.as_ref(), m.offset, m.len), 14);
-        writeln!(
-            to,
-            "  {:<4} {who:<18} {:<13} {file:<18} {range:<14} {:>4}",
-            m.id.to_string(),
-            text::mutation(m.kind),
-            m.hits.len()
-        )?;
-    }
-    Ok(())
-}
-
-fn held(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    let Some((_, last)) = s.span.filter(|_| !s.stuck.is_empty()) else {
-        return Ok(());
-    };
-    writeln!(to, "\n{}", style.bold("Still lent, oldest first: for at least, file, to, bytes"))?;
-    for t in &s.stuck {
-        let age = text::ns(last.saturating_sub(t.submit_ns));
-        let bytes = t.moved().map_or_else(|| "-".into(), text::bytes);
-        who(to, &age, t, &bytes)?;
-    }
-    Ok(())
-}
-
-fn worst(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    if s.worst.is_empty() {
-        return Ok(());
-    }
-    writeln!(to, "\n{}", style.bold("Longest gaps: gap, file, to, ended by"))?;
-    for t in &s.worst {
-        let gap = t.gap_ns().map_or_else(|| "-".into(), text::ns);
-        who(to, &gap, t, t.released_by.map_or("-", text::released_by))?;
-    }
-    Ok(())
-}
-
-fn files(to: &mut impl Write, s: &Summary, style: Style) -> io::Result<()> {
-    let mut files: Vec<_> = s.files.iter().collect();
-    files.sort_by_key(|(_, (n, bytes))| std::cmp::Reverse((*bytes, *n)));
-    writeln!(to, "\n{}", style.bold("Files by bytes lent: bytes, transfers, file"))?;
-    for (file, (n, bytes)) in files.iter().take(FILES_SHOWN) {
-        let file = file.as_ref().map_or_else(|| "memory of processes".into(), text::file);
-        writeln!(to, "  {:>9}  {n:>9}  {}", text::bytes(*bytes), text::shorten(&file, 56))?;
-    }
-    let rest = files.get(FILES_SHOWN..).unwrap_or_default();
-    let (others, more) = (s.others, rest.len());
-    if more == 0 && others.0 == 0 {
-        return Ok(());
-    }
-    let (n, bytes) =
-        rest.iter().fold(others, |(n, b), (_, (more, bytes))| (n + more, b.saturating_add(*bytes)));
-    let what = if others.0 == 0 {
-        format!("{more} more files")
-    } else {
-        format!("other files (only the first {FILES} are told apart)")
-    };
-    writeln!(to, "  {:>9}  {n:>9}  {what}", text::bytes(bytes))
 }
 
 #[cfg(test)]

@@ -3,17 +3,53 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Clocks;
 use crate::distribution::Distribution;
 use crate::model::{
     Api, Content, Copied, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo,
-    Transfer, Verdict,
+    Transfer, TransferId, Verdict,
 };
 use crate::text;
 
+mod people;
+
+pub use people::{People, Sender, Writer};
+
 /// How many transfers are kept as the worst.
 const WORST: usize = 5;
-/// How many files are told apart; the rest is counted together.
+/// How many files, senders and writers are told apart; the rest is counted together.
 pub(super) const FILES: usize = 10_000;
+/// Headers of a merged recording that are kept.
+const PARTS: usize = 1_000;
+
+/// What a group of transfers adds up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How many.
+    pub transfers: u64,
+    /// Bytes they moved.
+    pub bytes: u64,
+    /// Whose bytes could have changed while lent.
+    pub mutated: u64,
+}
+
+impl Count {
+    fn add(&mut self, t: &Transfer) {
+        self.transfers += 1;
+        self.bytes = self.bytes.saturating_add(t.bytes);
+        self.mutated += u64::from(t.verdict == Verdict::Mutated);
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            transfers: self.transfers + other.transfers,
+            bytes: self.bytes.saturating_add(other.bytes),
+            mutated: self.mutated + other.mutated,
+        }
+    }
+}
 
 /// Numbers of one group of transfers.
 #[derive(Clone, Debug, Default)]
@@ -31,16 +67,20 @@ pub struct Group {
 /// Totals of one trace.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// Header.
-    pub info: Option<TraceInfo>,
+    /// Header; of a merged recording, one for each part.
+    pub infos: Vec<TraceInfo>,
     /// Everything.
     pub all: Group,
     /// Per interface.
     pub apis: BTreeMap<Api, Group>,
-    /// Transfers and bytes per file.
-    pub files: BTreeMap<Option<FileRef>, (u64, u64)>,
-    /// Transfers and bytes of files beyond the bound.
-    pub others: (u64, u64),
+    /// Per part of a merged recording, and file.
+    pub files: BTreeMap<(u16, Option<FileRef>), Count>,
+    /// Files beyond the bound.
+    pub others: Count,
+    /// Who sent, and who changed.
+    pub people: People,
+    /// The first transfer of each verdict.
+    pub first: BTreeMap<Verdict, TransferId>,
     /// Per way of release.
     pub released_by: BTreeMap<ReleasedBy, u64>,
     /// Those that were not zero-copy, per cause.
@@ -53,6 +93,7 @@ pub struct Summary {
     pub worst: Vec<Arc<Transfer>>,
     /// Still lent at the end, longest first.
     pub stuck: Vec<Arc<Transfer>>,
+    clocks: Clocks,
     outcomes: BTreeMap<Outcome, u64>,
     verdicts: BTreeMap<Verdict, u64>,
     /// Transfers per verdict and rule that applies.
@@ -63,7 +104,7 @@ pub struct Summary {
     pub losses: BTreeMap<LossWhat, u64>,
     /// The recording ends in the middle.
     pub cut: bool,
-    /// First submit and last event, nanoseconds.
+    /// First submit and last event, nanoseconds; of a merged recording, as the clock of its first part has them.
     pub span: Option<(u64, u64)>,
 }
 
@@ -71,7 +112,12 @@ impl Summary {
     /// Adds one fact.
     pub fn add(&mut self, fact: &Fact) {
         match fact {
-            Fact::Trace(info) => self.info = Some((**info).clone()),
+            Fact::Trace(info) => {
+                self.clocks.learn(info);
+                if self.infos.len() < PARTS {
+                    self.infos.push((**info).clone());
+                }
+            }
             Fact::Loss(l) => {
                 let n = self.losses.entry(l.what).or_default();
                 *n = n.saturating_add(l.records);
@@ -85,6 +131,7 @@ impl Summary {
         if self.mutations.len() < WORST {
             self.mutations.push(Arc::new(m.clone()));
         }
+        self.people.mutation(m);
     }
 
     fn transfer(&mut self, t: &Transfer) {
@@ -118,15 +165,20 @@ impl Summary {
                 *self.reasons.entry(*reason).or_default() += 1;
             }
         }
-        let room = self.files.len() < FILES || self.files.contains_key(&t.file);
-        let (n, bytes) = if room { self.files.entry(t.file.clone()).or_default() } else { &mut self.others };
-        *n += 1;
-        *bytes = bytes.saturating_add(t.bytes);
+        let key = (t.id.part(), t.file.clone());
+        let room = self.files.len() < FILES || self.files.contains_key(&key);
+        let count = if room { self.files.entry(key).or_default() } else { &mut self.others };
+        count.add(t);
+        self.people.transfer(t);
+        self.first.entry(t.verdict).or_insert(t.id);
         let last = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
-        let (first, end) = self.span.unwrap_or((t.submit_ns, last));
-        self.span = Some((first.min(t.submit_ns), end.max(last)));
+        let part = t.id.part();
+        let (submit, last) = (self.clocks.at(part, t.submit_ns), self.clocks.at(part, last));
+        let (first, end) = self.span.unwrap_or((submit, last));
+        self.span = Some((first.min(submit), end.max(last)));
         if t.outcome == Outcome::Held {
-            keep(&mut self.stuck, t, |t| u64::MAX - t.submit_ns);
+            let clocks = &self.clocks;
+            keep(&mut self.stuck, t, |t| u64::MAX - clocks.at(t.id.part(), t.submit_ns));
         } else if t.gap_ns().is_some() {
             keep(&mut self.worst, t, |t| t.gap_ns().unwrap_or(0));
         }
@@ -176,6 +228,26 @@ impl Summary {
     #[must_use]
     pub fn mutated(&self) -> u64 {
         self.verdicts.get(&Verdict::Mutated).copied().unwrap_or(0)
+    }
+
+    /// For how long a transfer was lent at least, when the trace ended.
+    #[must_use]
+    pub fn age_ns(&self, t: &Transfer) -> Option<u64> {
+        let (_, last) = self.span?;
+        Some(last.saturating_sub(self.clocks.at(t.id.part(), t.submit_ns)))
+    }
+
+    /// Host of a part of a merged recording, harmless; `None` where there is only one.
+    #[must_use]
+    pub fn host(&self, part: u16) -> Option<String> {
+        if self.infos.len() < 2 {
+            return None;
+        }
+        let info = self.infos.iter().find(|i| i.part == part);
+        Some(match info.filter(|i| !i.host.is_empty()) {
+            Some(info) => text::harmless(info.host.as_bytes()).into_owned(),
+            None => format!("part {part}"),
+        })
     }
 
     /// Records that never arrived.

@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::model::{
-    Api, Copied, Fact, FileId, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Verdict,
+    Api, Copied, Fact, FileId, FileRef, LossWhat, Outcome, Reason, ReleasedBy, TraceInfo, Transfer,
+    TransferId, Verdict,
 };
 use crate::sink::fixture;
 
 fn text_of(s: &Summary, style: Style) -> String {
     let mut out = Vec::new();
-    report(&mut out, s, style).unwrap();
+    report(&mut out, s, style, "out.zct").unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -50,7 +51,7 @@ fn eventful() -> Summary {
     s.add(&Fact::Mutation(Box::new(fixture::mutation())));
     let clean = Transfer { verdict: Verdict::Clean, reasons: Vec::new(), ..fixture::transfer(1) };
     add(&mut s, clean);
-    add(&mut s, fixture::held());
+    add(&mut s, Transfer { id: TransferId { cpu: 3, seq: 18 }, ..fixture::held() });
     let unknown =
         Transfer { outcome: Outcome::Unknown, release_ns: None, released_by: None, ..fixture::transfer(1) };
     add(
@@ -66,9 +67,20 @@ fn an_eventful_trace() {
     assert_eq!(
         plain(&eventful()),
         "\
-zctrace 0.1.0 on Linux 6.12\\x1b[2J, last event after 3.63 s, traced: pid=4242
+zctrace 0.1.0 on Linux 6.12\\x1b[2J (fileserver), last event after 3.63 s,
+traced: pid=4242
 ! LOST 3 records: transfers open at that time are `unknown`
 ! MISSING probe tcp:tcp_probe: not in this kernel
+
+Did anything change while it was lent? YES
+  The bytes of 1 of 10 transfers could have changed while they were lent.
+  Changed by e\\x1b[2J\\xff/7 (write: 1 change, 1 window).
+  In 8 transfers more a change could have gone unseen.
+  1 transfer was still lent when the trace ended.
+  > zctrace explain out.zct 3-17  every record behind the first of them
+  > zctrace explain --rule write-in-window  what that means, and what to do
+  > sudo zctrace doctor  which probes this kernel does not have, and why
+  > zctrace explain out.zct 3-18  what the oldest that is still lent waits for
 
 10 transfers, 640 KiB
   MUTATED          1   their bytes could have changed while they were lent:
@@ -98,22 +110,25 @@ splice, 2 transfers                    p50       p90       p99       max
   exposure  return to release         0 ns      0 ns      0 ns      0 ns
   gap from  10.0 µs  ████████████████████████████████████████ 1
 
-First changes to lent bytes: id, who, how, file, range, transfers hit
+Who changed lent bytes: changes, windows hit, who, how
+          1          1  e\\x1b[2J\\xff/7            1 write
+
+First changes to lent bytes: id, who, how, file, range, windows hit
   m1   e\\x1b[2J\\xff/7     write         /srv/www/site.tar  5000+100          1
 
-Still lent, oldest first: for at least, file, to, bytes
-     2.40 s  ino 99 on 0:27                in a pipe              64.0 KiB
+Still lent, oldest first: for at least, id, file, to, bytes
+   2.40 s 3-18       ino 99 on 0:27          in a pipe             64.0 KiB
 
-Longest gaps: gap, file, to, ended by
-     2.40 s  /srv/www/site.tar             192.168.1.7:54321      receiver_read
-    30.0 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
-    2.00 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
-    2.00 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
-    2.00 ms  /srv/www/site.tar             192.168.1.7:54321      receiver_read
+Longest gaps: gap, id, file, to, ended by
+   2.40 s 3-17       /srv/www/site.tar       192.168.1.7:54321     receiver_read
+  30.0 ms 3-17       /srv/www/site.tar       192.168.1.7:54321     receiver_read
+  2.00 ms 3-17       /srv/www/site.tar       192.168.1.7:54321     receiver_read
+  2.00 ms 3-17       /srv/www/site.tar       192.168.1.7:54321     receiver_read
+  2.00 ms 3-17       /srv/www/site.tar       192.168.1.7:54321     receiver_read
 
-Files by bytes lent: bytes, transfers, file
-    576 KiB          9  /srv/www/site.tar
-   64.0 KiB          1  ino 99 on 0:27
+Files by bytes lent: bytes, transfers, mutated, file
+    576 KiB          9        1  /srv/www/site.tar
+   64.0 KiB          1        -  ino 99 on 0:27
 "
     );
 }
@@ -141,9 +156,8 @@ fn an_empty_trace() {
     assert_eq!(
         plain(&s),
         "\
-zctrace 0.1.0 on Linux 6.12.1, traced: everything
+zctrace 0.1.0 on Linux 6.12.1 (fileserver), traced: everything
 
-0 transfers, 0 B
 Nothing that lends pages was seen. Was the traced process sending with
 sendfile(), splice(), vmsplice(), MSG_ZEROCOPY or io_uring?
 "
@@ -160,6 +174,38 @@ fn nothing_is_left_of_a_cut_recording() {
         text.ends_with("What is left of this recording has no transfer that came to its end.\n"),
         "{text}"
     );
+}
+
+#[test]
+fn hosts_are_told_where_there_are_several() {
+    let mut s = eventful();
+    assert!(!plain(&s).contains(" on fileserver"));
+    s.add(&Fact::Trace(Box::new(TraceInfo { part: 1, host: "edge\x07".into(), ..fixture::info() })));
+    let mut there = fixture::transfer(4);
+    there.id = there.id.of_part(1);
+    add(&mut s, there);
+    let text = plain(&s);
+    for expected in [
+        "\n1: zctrace 0.1.0 on Linux 6.12.1 (edge\\x07), traced: pid=4242\n",
+        "! edge\\x07: MISSING probe tcp:tcp_probe: not in this kernel\n",
+        "nginx/4242 on edge\\x07",
+        "/srv/www/site.tar on edge\\x07",
+        " 1:3-17 ",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn the_answer_is_no_only_where_it_is() {
+    let clean = || Transfer { verdict: Verdict::Clean, reasons: Vec::new(), ..fixture::transfer(1) };
+    let mut s = Summary::default();
+    add(&mut s, clean());
+    assert!(plain(&s).contains("while it was lent? NO\n  The bytes of the one transfer did not change"));
+    add(&mut s, fixture::transfer(1));
+    let text = plain(&s);
+    assert!(text.contains("NOT KNOWN\n  No change was seen, but in 1 of 2 transfers one could"), "{text}");
+    assert!(text.contains("> zctrace explain out.zct 3-17  why the first of them is not certain"), "{text}");
 }
 
 #[test]
@@ -185,7 +231,7 @@ fn the_longest_words_fit() {
         add(&mut s, t);
     }
     let text = plain(&s);
-    assert!(text.ends_with("  896 KiB         14  14 more files\n"), "{text}");
+    assert!(text.ends_with("  896 KiB         14        -  14 more files\n"), "{text}");
 }
 
 #[test]

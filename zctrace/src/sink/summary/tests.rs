@@ -78,6 +78,7 @@ fn files_are_bounded() {
     let mut known = transfer(1);
     known.file.iter_mut().for_each(|f| f.id.ino = 0);
     add(&mut s, known);
-    assert_eq!((s.files.len(), s.others), (FILES, (3, 3 * 65_536)));
-    assert_eq!(s.files.values().next(), Some(&(2, 2 * 65_536)));
+    let count = |transfers| Count { transfers, bytes: transfers * 65_536, mutated: 0 };
+    assert_eq!((s.files.len(), s.others), (FILES, count(3)));
+    assert_eq!(s.files.values().next(), Some(&count(2)));
 }
