@@ -45,7 +45,7 @@ fn rows(bytes: &[u8]) -> Vec<String> {
 
 fn record(dir: &Path) -> Recorder {
     let me = std::process::id().to_string();
-    let args = ["--pid", &me, "--json", "--rotate-size", "40KiB"];
+    let args = ["--pid", &me, "--json", "--rotate-size", "20KiB"];
     Recorder::with(&dir.join("t.zct"), &args, |c| {
         c.stdout(std::fs::File::create(dir.join("live.json")).unwrap());
     })
