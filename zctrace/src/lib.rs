@@ -15,6 +15,7 @@ pub mod distribution;
 pub mod engine;
 pub mod event;
 pub mod explain;
+pub mod hash;
 pub mod input;
 pub mod invoker;
 #[cfg(feature = "live")]

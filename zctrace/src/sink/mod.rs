@@ -21,7 +21,7 @@ pub use jsonl::JsonLines;
 pub use line::Lines;
 pub use report::{Style, report};
 pub use story::{Story, hit, mutation, rule, rules};
-pub use summary::{Group, Summary, summary_line};
+pub use summary::{Files, Group, Summary, summary_line};
 
 /// A reader of facts, in the order in which they are stated.
 pub trait Sink {

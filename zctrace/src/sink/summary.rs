@@ -1,12 +1,14 @@
 //! Running totals: bounded memory however long the trace is.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::files::Files;
 use crate::distribution::Distribution;
 use crate::model::{
-    Api, Content, Copied, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo,
-    Transfer, Verdict,
+    Api, Content, Copied, Fact, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo, Transfer, Verdict,
 };
 use crate::text;
 
@@ -38,7 +40,7 @@ pub struct Summary {
     /// Per interface.
     pub apis: BTreeMap<Api, Group>,
     /// Transfers and bytes per file.
-    pub files: BTreeMap<Option<FileRef>, (u64, u64)>,
+    pub files: Files,
     /// Transfers and bytes of files beyond the bound.
     pub others: (u64, u64),
     /// Per way of release.
@@ -118,8 +120,7 @@ impl Summary {
                 *self.reasons.entry(*reason).or_default() += 1;
             }
         }
-        let room = self.files.len() < FILES || self.files.contains_key(&t.file);
-        let (n, bytes) = if room { self.files.entry(t.file.clone()).or_default() } else { &mut self.others };
+        let (n, bytes) = self.files.numbers(&t.file, FILES).unwrap_or(&mut self.others);
         *n += 1;
         *bytes = bytes.saturating_add(t.bytes);
         let last = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
