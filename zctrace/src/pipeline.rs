@@ -30,6 +30,8 @@ pub struct Pipeline {
 struct Readers {
     outputs: Vec<Box<dyn Sink>>,
     keeps: Keeps,
+    /// Facts that nobody needs any more: their memory goes back to where they came from.
+    spent: Vec<Fact>,
 }
 
 impl Readers {
@@ -38,7 +40,10 @@ impl Readers {
             output.fact(&fact)?;
         }
         match &mut self.keeps {
-            Keeps::Summary(summary) => summary.add(&fact),
+            Keeps::Summary(summary) => {
+                summary.add(&fact);
+                self.spent.push(fact);
+            }
             Keeps::Board(board) => board.fact(fact, engine.now()),
         }
         Ok(())
@@ -71,7 +76,7 @@ impl Pipeline {
             tap,
             stages: Stages::default(),
             others: BTreeMap::new(),
-            readers: Readers { outputs, keeps },
+            readers: Readers { outputs, keeps, spent: Vec::new() },
             span: None,
         }
     }
@@ -117,7 +122,9 @@ impl Pipeline {
             stages.look_at(span);
             stages
         });
-        stages.frame(bytes, &mut |fact, engine| readers.take(fact.of_part(stream), engine))
+        stages.frame(bytes, &mut |fact, engine| readers.take(fact.of_part(stream), engine))?;
+        stages.reuse(&mut readers.spent);
+        Ok(())
     }
 
     /// Totals so far; `None` if it is watched.
@@ -148,6 +155,7 @@ impl Pipeline {
         }
         let readers = &mut self.readers;
         self.stages.frame(bytes, &mut |fact, engine| readers.take(fact, engine))?;
+        self.stages.reuse(&mut readers.spent);
         if let Some(tap) = &mut self.tap
             && split(bytes).is_some_and(|(header, _)| header.kind == kind::CHECKPOINT)
         {

@@ -179,6 +179,11 @@ impl Stages {
         Ok(())
     }
 
+    /// Takes back facts that nobody needs any more.
+    pub fn reuse(&mut self, facts: &mut Vec<Fact>) {
+        facts.drain(..).for_each(|fact| self.engine.reuse(fact));
+    }
+
     /// Everything that what comes later depends on.
     ///
     /// # Errors
