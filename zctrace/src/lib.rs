@@ -22,6 +22,7 @@ pub mod invoker;
 pub mod lab;
 pub mod merge;
 pub mod model;
+pub mod offline;
 pub mod order;
 pub mod pipeline;
 pub mod recorder;

@@ -8,7 +8,7 @@ use zctrace_common::frame::Header;
 use crate::engine::Engine;
 use crate::event::{Decoded, Event, decode, encode};
 use crate::model::{Fact, TraceInfo};
-use crate::order::Order;
+use crate::order::{Order, is_barrier};
 use crate::select::Select;
 
 /// Of a saved state. Fields may be added to what it holds; when one changes its meaning, this number does.
@@ -150,6 +150,31 @@ impl Stages {
         let (engine, facts) = (&mut self.engine, &mut self.facts);
         self.order.push(header, event, &mut |h, e| engine.push(h, e, facts));
         self.hand_on(take)
+    }
+
+    /// As [`Self::event`], of one that has been put in order elsewhere.
+    ///
+    /// # Errors
+    /// When `take` fails.
+    pub fn ordered<E>(
+        &mut self,
+        header: &Header,
+        event: &Event,
+        take: &mut dyn FnMut(Fact, &Engine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.engine.push(header, event, &mut self.facts);
+        // What follows from those up to a barrier is handed on together, as above.
+        if is_barrier(event) { self.hand_on(take) } else { Ok(()) }
+    }
+
+    /// For whoever puts events in order elsewhere, with what waits in it.
+    pub fn take_order(&mut self) -> Order {
+        std::mem::take(&mut self.order)
+    }
+
+    /// It is back.
+    pub fn give_order(&mut self, order: Order) {
+        self.order = order;
     }
 
     /// Nothing more will come: hands on what is left.
