@@ -446,6 +446,9 @@ impl Changes {
         if log.full.is_some_and(|full| full < until) {
             t.reasons.push(Reason::ChangesFull);
         }
+        if log.done.is_empty() {
+            return judged;
+        }
         let explained = explain(&mut log.done);
         for (i, done) in log.done.iter_mut().enumerate() {
             // What content showed of another transfer, it shows of this one, or not.

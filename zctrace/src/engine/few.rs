@@ -11,9 +11,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Entries that are kept side by side.
 const FEW: usize = 32;
-/// Entries that an empty one keeps room for.
-const SPARE: usize = 4;
-
 /// See above.
 #[derive(Clone, Debug)]
 pub(super) enum Few<K, V> {
@@ -40,6 +37,7 @@ impl<K, V> Default for Few<K, V> {
     }
 }
 
+#[inline]
 fn find<K: Ord, V>(all: &[(K, V)], key: &K) -> Result<usize, usize> {
     // What comes is mostly later than what there is.
     match all.last() {
@@ -48,6 +46,7 @@ fn find<K: Ord, V>(all: &[(K, V)], key: &K) -> Result<usize, usize> {
     }
 }
 
+#[inline]
 fn within<K: Ord, V>(all: &[(K, V)], range: &Range<K>) -> Range<usize> {
     let from = all.partition_point(|(k, _)| *k < range.start);
     let to = all.partition_point(|(k, _)| *k < range.end);
@@ -55,6 +54,7 @@ fn within<K: Ord, V>(all: &[(K, V)], range: &Range<K>) -> Range<usize> {
 }
 
 impl<K: Ord + Copy, V> Few<K, V> {
+    #[inline]
     pub(super) fn len(&self) -> usize {
         match self {
             Self::List(all) => all.len(),
@@ -62,6 +62,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
         }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -86,6 +87,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
         }
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
         let value = match self {
             Self::List(all) => find(all, key).ok().map(|at| all.remove(at).1),
@@ -95,10 +97,11 @@ impl<K: Ord + Copy, V> Few<K, V> {
         value
     }
 
-    /// Empty, it has no more room than it needs.
+    /// Empty, it keeps no memory: there are many of these, and the next one to need some finds it still in the cache.
+    #[inline]
     fn tidy(&mut self) {
         match self {
-            Self::List(all) if all.is_empty() && all.capacity() > SPARE => *all = Vec::new(),
+            Self::List(all) if all.is_empty() => *all = Vec::new(),
             Self::Tree(all) if all.is_empty() => *self = Self::default(),
             _ => {}
         }
@@ -112,6 +115,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
         self.tidy();
     }
 
+    #[inline]
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         match self {
             Self::List(all) => find(all, key).ok().and_then(|at| all.get(at)).map(|(_, v)| v),
@@ -119,6 +123,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
         }
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
             Self::List(all) => find(all, key).ok().and_then(|at| all.get_mut(at)).map(|(_, v)| v),
@@ -127,6 +132,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
     }
 
     /// The first one.
+    #[inline]
     pub(super) fn first(&self) -> Option<(K, &V)> {
         match self {
             Self::List(all) => all.first().map(|(k, v)| (*k, v)),
@@ -135,6 +141,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
     }
 
     /// In order.
+    #[inline]
     pub(super) fn iter(&self) -> Iter<'_, K, V> {
         match self {
             Self::List(all) => Iter::List(all.iter()),
@@ -147,6 +154,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
     }
 
     /// Those in the range, in order; none, if it ends before it begins.
+    #[inline]
     pub(super) fn range(&self, range: Range<K>) -> Iter<'_, K, V> {
         match self {
             Self::List(all) => Iter::List(all.get(within(all, &range)).unwrap_or_default().iter()),
@@ -166,6 +174,7 @@ pub(super) enum Iter<'a, K, V> {
 impl<'a, K: Copy, V> Iterator for Iter<'a, K, V> {
     type Item = (K, &'a V);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::List(all) => all.next().map(|(k, v)| (*k, v)),

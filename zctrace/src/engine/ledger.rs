@@ -91,6 +91,11 @@ struct Open {
 }
 
 impl Open {
+    /// Nothing holds it any more.
+    fn is_over(&self) -> bool {
+        self.returned && self.holds == 0 && !self.awaits
+    }
+
     /// When the last hold ended.
     fn release(&self) -> Option<u64> {
         let release = self.last.map(|c| c.at).max(self.not_before)?;
@@ -188,17 +193,20 @@ fn touch(witness: &mut Option<Box<Witness>>, id: TransferId) {
 
 impl Ledger {
     /// The event of now matters to this transfer.
+    #[inline]
     pub(super) fn touch(&mut self, id: TransferId) {
         touch(&mut self.witness, id);
     }
 
     /// An earlier event turns out to matter to it.
+    #[inline]
     pub(super) fn clue(&mut self, id: TransferId, clue: Clue) {
         if let Some(w) = self.witness.as_mut().filter(|w| w.id == id) {
             w.clues.insert(clue);
         }
     }
 
+    #[inline]
     fn find(&mut self, id: TransferId) -> Option<&mut Open> {
         self.touch(id);
         self.open.get_mut(&id)
@@ -255,6 +263,7 @@ impl Ledger {
         }
     }
 
+    #[inline]
     pub(super) fn get(&mut self, id: TransferId) -> Option<&mut Transfer> {
         self.find(id).map(|o| &mut *o.t)
     }
@@ -265,6 +274,7 @@ impl Ledger {
         }
     }
 
+    #[inline]
     pub(super) fn hold(&mut self, id: TransferId) {
         if let Some(o) = self.find(id) {
             o.holds += 1;
@@ -283,8 +293,10 @@ impl Ledger {
         if let Some(o) = self.find(id) {
             o.holds = o.holds.saturating_sub(1);
             o.last = o.last.max(Some(close));
+            if o.is_over() {
+                self.end(id);
+            }
         }
-        self.settle(id);
     }
 
     /// As [`Self::close`], for a hold of a pipe.
@@ -323,8 +335,8 @@ impl Ledger {
     pub(super) fn returned(&mut self, id: TransferId, at: u64) {
         if let Some(o) = self.find(id) {
             o.returned = true;
+            o.t.return_ns = o.t.return_ns.max(Some(at));
         }
-        self.moved_on(id, at);
     }
 
     /// The application will be told when its memory is free.
@@ -378,10 +390,12 @@ impl Ledger {
 
     /// Ends the transfer if nothing holds it any more.
     pub(super) fn settle(&mut self, id: TransferId) {
-        let over = self.open.get(&id).is_some_and(|o| o.returned && o.holds == 0 && !o.awaits);
-        if !over {
-            return;
+        if self.open.get(&id).is_some_and(Open::is_over) {
+            self.end(id);
         }
+    }
+
+    fn end(&mut self, id: TransferId) {
         if let Some(mut o) = self.open.remove(&id) {
             let release = o.release();
             o.t.release_ns = release;

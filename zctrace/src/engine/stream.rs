@@ -165,14 +165,17 @@ impl Stream {
         }
     }
 
+    #[inline]
     pub(super) fn is_idle(&self) -> bool {
         self.holds.is_empty() && self.heads.is_empty()
     }
 
+    #[inline]
     pub(super) fn has_ended(&self) -> bool {
         self.closed.is_some()
     }
 
+    #[inline]
     pub(super) fn seq(&mut self, low: u32) -> u64 {
         self.seq.get(low)
     }
@@ -277,23 +280,27 @@ impl Stream {
     }
 
     /// Live heads that hold some of these bytes, and when each was handed to a device.
+    #[inline]
     fn heads_in(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
         let near = self.heads.range((start.saturating_sub(self.longest_head), 0)..(end, 0));
         near.filter(move |(_, (head_end, _))| *head_end > start).map(|((_, head), (_, at))| (head, *at))
     }
 
     /// A call runs whose bytes are not known yet.
+    #[inline]
     fn in_call(&self) -> bool {
         self.movers > 0 || !self.running.is_empty()
     }
 
     /// Such a call may turn out to have moved bytes that were in here.
+    #[inline]
     fn remember(&mut self, freed: Recent) {
         if self.movers > 0 && self.recent.len() < RECENT {
             self.recent.push(freed);
         }
     }
 
+    #[inline]
     fn forget_past(&mut self) {
         if !self.in_call() {
             self.acked.past.clear();
@@ -359,6 +366,7 @@ impl Stream {
     }
 
     /// This head holds these bytes now: who let go of them before was not the last.
+    #[inline]
     fn is_held(&mut self, head: u64, start: u64, end: u64) {
         if self.prints.is_empty() {
             return;
@@ -411,6 +419,7 @@ impl Stream {
     }
 
     /// Nobody can ask any more for what lies before the first hold.
+    #[inline]
     fn forget_prints(&mut self) {
         if self.movers > 0 {
             return;
@@ -423,6 +432,7 @@ impl Stream {
 
     /// Whether a live head overlaps `[start, end)`. What is acknowledged and read by a receiver on
     /// this machine nobody reads again, even where its head is parked for a later free.
+    #[inline]
     fn covered(&self, start: u64, end: u64) -> bool {
         let from = start.saturating_sub(self.longest_head);
         let start = start.max(self.over());
@@ -430,16 +440,19 @@ impl Stream {
     }
 
     /// Everything before this is acknowledged and read by a receiver on this machine.
+    #[inline]
     fn over(&self) -> u64 {
         self.read.to.min(self.acked.to)
     }
 
     /// Whether everything before `end` is acknowledged.
+    #[inline]
     pub(super) fn was_acked(&self, end: u64) -> bool {
         self.acked.to >= end
     }
 
     /// Whether a receiver on this machine has copied everything before `end`.
+    #[inline]
     pub(super) fn was_read(&self, end: u64) -> bool {
         self.read.to >= end
     }
@@ -479,6 +492,7 @@ impl Stream {
     }
 
     /// Holds with bytes in `[start, end)`; those of running calls may have.
+    #[inline]
     fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, TransferId)> {
         let from = start.saturating_sub(self.longest_hold);
         let end = if start < end { end } else { 0 };
@@ -491,6 +505,7 @@ impl Stream {
     }
 
     /// What happens now is about these bytes.
+    #[inline]
     pub(super) fn concerns(&self, start: u64, end: u64, ledger: &mut Ledger) {
         if ledger.witness.is_some() {
             self.overlapping(start, end).for_each(|(_, id)| ledger.touch(id));
@@ -642,6 +657,7 @@ impl Stream {
     }
 
     /// How a head's free reads, given what the socket went through.
+    #[inline]
     pub(super) fn freed_by(&self, end: u64, loopback: bool) -> ReleasedBy {
         if self.reset {
             ReleasedBy::Reset
