@@ -9,9 +9,10 @@ use zctrace_common::frame::Header;
 use zctrace_common::kernel::change_flag;
 
 use crate::engine::{Clue, Engine};
-use crate::event::{Decoded, Event, decode};
+use crate::event::Event;
 use crate::input::from_start;
 use crate::model::{Fact, FileId, Mutation, Reason, Transfer, TransferId};
+use crate::offline::{self, Orders};
 use crate::order::Order;
 use crate::stages::Stages;
 use crate::trace::{End, Reader};
@@ -45,7 +46,7 @@ pub struct Behind {
     heads: HashSet<u64>,
 }
 
-fn open(mut file: &File) -> anyhow::Result<(Reader<impl Read>, Stages)> {
+fn open(mut file: &File) -> anyhow::Result<(Reader<impl Read + Send>, Stages)> {
     from_start(|| {
         let twice = |e: io::Error| io::Error::new(e.kind(), "it is read twice, so it cannot be a pipe");
         file.rewind().map_err(twice)?;
@@ -67,29 +68,26 @@ pub fn events(
 }
 
 fn rest(
-    mut reader: Reader<impl Read>,
-    mut order: Order,
+    mut reader: Reader<impl Read + Send>,
+    order: Order,
     part: u16,
     take: &mut dyn FnMut(&Header, &Event) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<End>> {
+    let next = || loop {
+        match reader.block()? {
+            Ok(block) if block.stream != part => {}
+            next => return anyhow::Ok(next),
+        }
+    };
+    let mut orders = Orders::from([(part, order)]);
+    let end =
+        offline::events(next, &mut orders, &mut |_, events| events.iter().try_for_each(|(h, e)| take(h, e)))?;
     let mut failed = Ok(());
-    let mut out = |h: &Header, e: &Event| {
+    orders.entry(part).or_default().finish(&mut |h, e| {
         if failed.is_ok() {
             failed = take(h, e);
         }
-    };
-    let end = loop {
-        let block = match reader.block()? {
-            Ok(block) => block,
-            Err(end) => break end,
-        };
-        for (_, bytes) in block.frames().filter(|_| block.stream == part) {
-            if let Decoded::Frame(header, event) = decode(bytes) {
-                order.push(header, event, &mut out);
-            }
-        }
-    };
-    order.finish(&mut out);
+    });
     failed?;
     Ok((end != End::Complete).then_some(end))
 }

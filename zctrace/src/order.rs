@@ -9,10 +9,19 @@ use zctrace_common::frame::Header;
 
 use crate::event::Event;
 
+/// Events, one after the other.
+pub type Ordered = Vec<(Header, Event)>;
+
 /// Holds frames back until a barrier.
 #[derive(Clone, Debug, Default)]
 pub struct Order {
-    held: Vec<(Header, Event)>,
+    held: Ordered,
+}
+
+/// Everything up to its time stands before it in the stream.
+#[must_use]
+pub fn is_barrier(event: &Event) -> bool {
+    matches!(event, Event::Checkpoint(_) | Event::Stop(_))
 }
 
 /// Where a frame goes among those of the same time: what was lost is known before the barrier.
@@ -41,28 +50,36 @@ impl Order {
 
     /// Takes a frame; hands on what is certain now.
     pub fn push(&mut self, header: Header, event: Event, out: &mut impl FnMut(&Header, &Event)) {
-        let barrier = matches!(event, Event::Checkpoint(_) | Event::Stop(_));
-        let until = key(&header, &event);
-        self.held.push((header, event));
-        if barrier {
-            self.release(|k| *k <= until, out);
+        if let Some(n) = self.add(header, event) {
+            self.held.drain(..n).for_each(|(header, event)| out(&header, &event));
         }
+    }
+
+    /// As [`Self::push`]; what is certain is added to a list, which costs nothing if that is empty and it is all.
+    pub fn push_into(&mut self, header: Header, event: Event, to: &mut Ordered) {
+        match self.add(header, event) {
+            None => {}
+            Some(n) if n == self.held.len() && to.is_empty() => std::mem::swap(&mut self.held, to),
+            Some(n) => to.extend(self.held.drain(..n)),
+        }
+    }
+
+    /// Takes a frame. A barrier sorts them; answers how many are certain.
+    fn add(&mut self, header: Header, event: Event) -> Option<usize> {
+        let barrier = is_barrier(&event).then(|| key(&header, &event));
+        self.held.push((header, event));
+        let until = barrier?;
+        self.sort();
+        Some(self.held.partition_point(|(h, e)| key(h, e) <= until))
+    }
+
+    fn sort(&mut self) {
+        self.held.sort_by_key(|(h, e)| key(h, e));
     }
 
     /// Hands on everything: the stream has ended.
     pub fn finish(&mut self, out: &mut impl FnMut(&Header, &Event)) {
-        self.release(|_| true, out);
-    }
-
-    fn release(
-        &mut self,
-        goes: impl Fn(&(u64, u8, u32, u64)) -> bool,
-        out: &mut impl FnMut(&Header, &Event),
-    ) {
-        self.held.sort_by_key(|(h, e)| key(h, e));
-        let n = self.held.partition_point(|(h, e)| goes(&key(h, e)));
-        for (header, event) in self.held.drain(..n) {
-            out(&header, &event);
-        }
+        self.sort();
+        self.held.drain(..).for_each(|(header, event)| out(&header, &event));
     }
 }

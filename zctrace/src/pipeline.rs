@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use zctrace_common::frame::split;
+use zctrace_common::frame::{Header, split};
 use zctrace_common::user::kind;
 
 use crate::board::{Board, Picture};
 use crate::engine::Engine;
+use crate::event::Event;
 use crate::input::{Asked, Input};
 use crate::model::{Fact, TransferId};
+use crate::offline::{self, Orders};
 use crate::recorder::Recorder;
 use crate::sink::{Sink, Summary};
 use crate::stages::{Span, Stages};
@@ -30,6 +32,8 @@ pub struct Pipeline {
 struct Readers {
     outputs: Vec<Box<dyn Sink>>,
     keeps: Keeps,
+    /// Facts that nobody needs any more: their memory goes back to where they came from.
+    spent: Vec<Fact>,
 }
 
 impl Readers {
@@ -38,7 +42,10 @@ impl Readers {
             output.fact(&fact)?;
         }
         match &mut self.keeps {
-            Keeps::Summary(summary) => summary.add(&fact),
+            Keeps::Summary(summary) => {
+                summary.add(&fact);
+                self.spent.push(fact);
+            }
             Keeps::Board(board) => board.fact(fact, engine.now()),
         }
         Ok(())
@@ -51,6 +58,15 @@ enum Keeps {
     Summary(Box<Summary>),
     /// What a picture shows.
     Board(Box<Board>),
+}
+
+/// The stages of a stream of a merged recording.
+fn other(others: &mut BTreeMap<u16, Stages>, stream: u16, span: Option<Span>) -> &mut Stages {
+    others.entry(stream).or_insert_with(|| {
+        let mut stages = Stages::default();
+        stages.look_at(span);
+        stages
+    })
 }
 
 impl Pipeline {
@@ -71,7 +87,7 @@ impl Pipeline {
             tap,
             stages: Stages::default(),
             others: BTreeMap::new(),
-            readers: Readers { outputs, keeps },
+            readers: Readers { outputs, keeps, spent: Vec::new() },
             span: None,
         }
     }
@@ -112,12 +128,10 @@ impl Pipeline {
     fn frame_of(&mut self, stream: u16, bytes: &[u8]) -> anyhow::Result<()> {
         let readers = &mut self.readers;
         let span = self.span;
-        let stages = self.others.entry(stream).or_insert_with(|| {
-            let mut stages = Stages::default();
-            stages.look_at(span);
-            stages
-        });
-        stages.frame(bytes, &mut |fact, engine| readers.take(fact.of_part(stream), engine))
+        let stages = other(&mut self.others, stream, span);
+        stages.frame(bytes, &mut |fact, engine| readers.take(fact.of_part(stream), engine))?;
+        stages.reuse(&mut readers.spent);
+        Ok(())
     }
 
     /// Totals so far; `None` if it is watched.
@@ -127,6 +141,56 @@ impl Pipeline {
             Keeps::Summary(summary) => Some(summary),
             Keeps::Board(_) => None,
         }
+    }
+
+    /// Takes the blocks up to the end of a recording; they are read ahead.
+    fn all(
+        &mut self,
+        mut next: impl FnMut() -> anyhow::Result<Result<Block, End>> + Send,
+        look: &mut dyn FnMut(&Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<End>> {
+        let end = if self.tap.is_some() {
+            // The frames themselves are wanted.
+            loop {
+                match next()? {
+                    Ok(block) => self.block(&block)?,
+                    Err(end) => break end,
+                }
+                look(self)?;
+            }
+        } else {
+            let mut orders: Orders =
+                self.others.iter_mut().map(|(stream, stages)| (*stream, stages.take_order())).collect();
+            orders.insert(0, self.stages.take_order());
+            let end = offline::events(next, &mut orders, &mut |stream, events| {
+                self.events(stream, events)?;
+                look(self)
+            });
+            for (stream, order) in orders {
+                match stream {
+                    0 => self.stages.give_order(order),
+                    stream => other(&mut self.others, stream, self.span).give_order(order),
+                }
+            }
+            end?
+        };
+        Ok((end != End::Complete).then_some(end))
+    }
+
+    /// Takes events of a stream, in the order of time.
+    fn events(&mut self, stream: u16, events: &[(Header, Event)]) -> anyhow::Result<()> {
+        let readers = &mut self.readers;
+        let stages = match stream {
+            0 => &mut self.stages,
+            stream => other(&mut self.others, stream, self.span),
+        };
+        for (header, event) in events {
+            stages.ordered(header, event, &mut |fact, engine| {
+                readers.take(if stream == 0 { fact } else { fact.of_part(stream) }, engine)
+            })?;
+            stages.reuse(&mut readers.spent);
+        }
+        Ok(())
     }
 
     /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` unless it is watched.
@@ -148,6 +212,7 @@ impl Pipeline {
         }
         let readers = &mut self.readers;
         self.stages.frame(bytes, &mut |fact, engine| readers.take(fact, engine))?;
+        self.stages.reuse(&mut readers.spent);
         if let Some(tap) = &mut self.tap
             && split(bytes).is_some_and(|(header, _)| header.kind == kind::CHECKPOINT)
         {
@@ -228,6 +293,9 @@ pub fn read(
     let (mut input, stages) = Input::open(asked)?;
     pipeline.resume(stages, input.span())?;
     let merged = input.span().is_some() && input.is_merged()?;
+    if !asked.follow && input.span().is_none() {
+        return pipeline.all(|| input.block(), look);
+    }
     loop {
         match input.block()? {
             Ok(block) => pipeline.block(&block)?,
@@ -248,14 +316,9 @@ pub fn read(
 ///
 /// # Errors
 /// When it is not a recording.
-pub fn replay_from(from: impl Read, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
+pub fn replay_from(from: impl Read + Send, pipeline: &mut Pipeline) -> anyhow::Result<Option<End>> {
     let mut reader = Reader::new(from)?;
-    loop {
-        match reader.block()? {
-            Ok(block) => pipeline.block(&block)?,
-            Err(end) => return Ok((end != End::Complete).then_some(end)),
-        }
-    }
+    pipeline.all(|| Ok(reader.block()?), &mut |_| Ok(()))
 }
 
 /// So that callers can tell a bad file from other failures.

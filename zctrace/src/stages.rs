@@ -8,7 +8,7 @@ use zctrace_common::frame::Header;
 use crate::engine::Engine;
 use crate::event::{Decoded, Event, decode, encode};
 use crate::model::{Fact, TraceInfo};
-use crate::order::Order;
+use crate::order::{Order, is_barrier};
 use crate::select::Select;
 
 /// Of a saved state. Fields may be added to what it holds; when one changes its meaning, this number does.
@@ -152,6 +152,31 @@ impl Stages {
         self.hand_on(take)
     }
 
+    /// As [`Self::event`], of one that has been put in order elsewhere.
+    ///
+    /// # Errors
+    /// When `take` fails.
+    pub fn ordered<E>(
+        &mut self,
+        header: &Header,
+        event: &Event,
+        take: &mut dyn FnMut(Fact, &Engine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.engine.push(header, event, &mut self.facts);
+        // What follows from those up to a barrier is handed on together, as above.
+        if is_barrier(event) { self.hand_on(take) } else { Ok(()) }
+    }
+
+    /// For whoever puts events in order elsewhere, with what waits in it.
+    pub fn take_order(&mut self) -> Order {
+        std::mem::take(&mut self.order)
+    }
+
+    /// It is back.
+    pub fn give_order(&mut self, order: Order) {
+        self.order = order;
+    }
+
     /// Nothing more will come: hands on what is left.
     ///
     /// # Errors
@@ -177,6 +202,11 @@ impl Stages {
         }
         self.facts = facts;
         Ok(())
+    }
+
+    /// Takes back facts that nobody needs any more.
+    pub fn reuse(&mut self, facts: &mut Vec<Fact>) {
+        facts.drain(..).for_each(|fact| self.engine.reuse(fact));
     }
 
     /// Everything that what comes later depends on.

@@ -4,7 +4,7 @@
 //! that began inside the window is still running ([`Changes::waits_for`]). A change is stated once no
 //! transfer that it may have hit is left.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,9 +15,10 @@ use zctrace_common::kernel::{
 };
 use zctrace_common::user::RunningChange;
 
-use super::ops::trimmed;
+use super::names::Comms;
 use super::prints::{Changed, Known};
 use super::rules::Hurt;
+use crate::hash::HashMap;
 use crate::model::{
     Fact, FileId, FileRef, Hit, Mode, Mutation, MutationId, MutationKind, Phase, Reason, SeenBy, Source,
     Transfer, TransferId,
@@ -158,6 +159,8 @@ pub(super) struct Changes {
     /// Those that can hit nothing more.
     over: Vec<(Option<FileRef>, Done)>,
     mutations: u64,
+    #[serde(skip)]
+    comms: Comms,
     /// The kernel half states changes at all.
     pub(super) watching: bool,
     /// How it looks at content.
@@ -282,7 +285,7 @@ impl Changes {
             since: at,
             what: e.what,
             flags: e.flags,
-            comm: trimmed(&e.comm),
+            comm: self.comms.trimmed(&e.comm),
             lossy: false,
             names_lost: false,
             gone: None,
@@ -342,7 +345,7 @@ impl Changes {
             kind,
             uring: false,
             task: h.task,
-            comm: trimmed(comm),
+            comm: self.comms.trimmed(comm),
             begin: h.ts,
             begin_lost: false,
             end: h.ts,
@@ -421,7 +424,7 @@ impl Changes {
 
     /// Looks at what is known so far.
     pub(super) fn peek(&self) -> Peek<'_> {
-        Peek { changes: self, explained: HashMap::new(), patience: PATIENCE }
+        Peek { changes: self, explained: HashMap::default(), patience: PATIENCE }
     }
 
     /// Notes in the transfer every change that fell into its window.
@@ -442,6 +445,9 @@ impl Changes {
         }
         if log.full.is_some_and(|full| full < until) {
             t.reasons.push(Reason::ChangesFull);
+        }
+        if log.done.is_empty() {
+            return judged;
         }
         let explained = explain(&mut log.done);
         for (i, done) in log.done.iter_mut().enumerate() {

@@ -4,7 +4,7 @@
 //! Calls that send the same bytes at once cannot be told apart: their holds end together, when all
 //! packets that any of them may own are gone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use zctrace_common::kernel::{Print, head_flag, when};
@@ -13,6 +13,7 @@ use super::HeadState;
 use super::ledger::{Close, Ledger, Told};
 use super::prints::{self, Piece};
 use super::witness::Clue;
+use crate::hash::HashMap;
 use crate::model::{Copied, Reason, ReleasedBy, Transfer, TransferId};
 
 /// A file, as frags show it.

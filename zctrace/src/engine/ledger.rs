@@ -3,8 +3,6 @@
 //! A transfer is over when its call has returned and no hold is left. It is then *pending* until a
 //! checkpoint shows that nothing up to its release was lost; only then is it stated.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use zctrace_common::user::loss;
 
@@ -14,6 +12,7 @@ use super::names::Names;
 use super::prints::{Piece, Prints};
 use super::verdict;
 use super::witness::{Clue, Witness};
+use crate::hash::HashMap;
 use crate::model::{Copied, Fact, Reason, ReleasedBy, Resent, Transfer, TransferId};
 
 /// A packet frees its head after it has told the application, a few instructions later; unless it is held
@@ -73,7 +72,8 @@ pub(super) struct Drain {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Open {
-    t: Transfer,
+    /// Apart from the rest, so that stating it moves nothing.
+    t: Box<Transfer>,
     cgroup: u64,
     returned: bool,
     holds: u32,
@@ -91,6 +91,11 @@ struct Open {
 }
 
 impl Open {
+    /// Nothing holds it any more.
+    fn is_over(&self) -> bool {
+        self.returned && self.holds == 0 && !self.awaits
+    }
+
     /// When the last hold ended.
     fn release(&self) -> Option<u64> {
         let release = self.last.map(|c| c.at).max(self.not_before)?;
@@ -113,12 +118,68 @@ pub(super) struct Unstated<'a> {
     pub(super) over: bool,
 }
 
+/// A transfer that is over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pending {
+    /// From then on it can be stated.
+    at: u64,
+    o: Open,
+}
+
+impl Pending {
+    fn key(&self) -> (u64, TransferId) {
+        (self.at, self.o.t.id)
+    }
+}
+
+/// In the order in which they are stated. Of two that cannot be told apart, which no kernel states, the later counts.
+fn sort(pending: &mut Vec<Pending>) {
+    if pending.is_sorted_by(|a, b| a.key() < b.key()) {
+        return;
+    }
+    pending.sort_by_key(Pending::key);
+    pending.dedup_by(|later, first| {
+        let same = later.key() == first.key();
+        if same {
+            std::mem::swap(later, first);
+        }
+        same
+    });
+}
+
+/// Transfers whose memory is kept for others at most.
+const SPARE: usize = 1 << 13;
+
+/// Memory of transfers that were stated, for those to come. A clone has none.
+#[derive(Debug, Default)]
+struct Spare(Vec<Box<Transfer>>);
+
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Spare {
+    fn boxed(&mut self, t: Transfer) -> Box<Transfer> {
+        match self.0.pop() {
+            Some(mut old) => {
+                *old = t;
+                old
+            }
+            None => Box::new(t),
+        }
+    }
+}
+
 /// Every transfer that has not been stated yet.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ledger {
-    open: BTreeMap<TransferId, Open>,
-    /// By the time from which it can be stated.
-    pending: BTreeMap<(u64, TransferId), Open>,
+    open: HashMap<TransferId, Open>,
+    /// With the time from which it can be stated; in no order until that is needed.
+    pending: Vec<Pending>,
+    #[serde(skip)]
+    spare: Spare,
     /// Somebody wants to know what one of them depends on.
     #[serde(skip)]
     pub(super) witness: Option<Box<Witness>>,
@@ -132,17 +193,20 @@ fn touch(witness: &mut Option<Box<Witness>>, id: TransferId) {
 
 impl Ledger {
     /// The event of now matters to this transfer.
+    #[inline]
     pub(super) fn touch(&mut self, id: TransferId) {
         touch(&mut self.witness, id);
     }
 
     /// An earlier event turns out to matter to it.
+    #[inline]
     pub(super) fn clue(&mut self, id: TransferId, clue: Clue) {
         if let Some(w) = self.witness.as_mut().filter(|w| w.id == id) {
             w.clues.insert(clue);
         }
     }
 
+    #[inline]
     fn find(&mut self, id: TransferId) -> Option<&mut Open> {
         self.touch(id);
         self.open.get_mut(&id)
@@ -150,6 +214,7 @@ impl Ledger {
 
     pub(super) fn begin(&mut self, t: Transfer, cgroup: u64) {
         self.touch(t.id);
+        let id = t.id;
         let open = Open {
             cgroup,
             returned: false,
@@ -161,14 +226,21 @@ impl Ledger {
             free_missed: false,
             until: u64::MAX,
             prints: Prints::default(),
-            t,
+            t: self.spare.boxed(t),
         };
-        self.open.insert(open.t.id, open);
+        self.open.insert(id, open);
+    }
+
+    /// The memory of this one may be another's.
+    pub(super) fn reuse(&mut self, t: Box<Transfer>) {
+        if self.spare.0.len() < SPARE {
+            self.spare.0.push(t);
+        }
     }
 
     /// The call turned out to move nothing.
     pub(super) fn forget(&mut self, id: TransferId) -> Option<Transfer> {
-        self.open.remove(&id).map(|o| o.t)
+        self.open.remove(&id).map(|o| *o.t)
     }
 
     /// Bytes of it went out again.
@@ -191,8 +263,9 @@ impl Ledger {
         }
     }
 
+    #[inline]
     pub(super) fn get(&mut self, id: TransferId) -> Option<&mut Transfer> {
-        self.find(id).map(|o| &mut o.t)
+        self.find(id).map(|o| &mut *o.t)
     }
 
     pub(super) fn reason(&mut self, id: TransferId, reason: Reason) {
@@ -201,6 +274,7 @@ impl Ledger {
         }
     }
 
+    #[inline]
     pub(super) fn hold(&mut self, id: TransferId) {
         if let Some(o) = self.find(id) {
             o.holds += 1;
@@ -219,8 +293,10 @@ impl Ledger {
         if let Some(o) = self.find(id) {
             o.holds = o.holds.saturating_sub(1);
             o.last = o.last.max(Some(close));
+            if o.is_over() {
+                self.end(id);
+            }
         }
-        self.settle(id);
     }
 
     /// As [`Self::close`], for a hold of a pipe.
@@ -259,8 +335,8 @@ impl Ledger {
     pub(super) fn returned(&mut self, id: TransferId, at: u64) {
         if let Some(o) = self.find(id) {
             o.returned = true;
+            o.t.return_ns = o.t.return_ns.max(Some(at));
         }
-        self.moved_on(id, at);
     }
 
     /// The application will be told when its memory is free.
@@ -314,24 +390,33 @@ impl Ledger {
 
     /// Ends the transfer if nothing holds it any more.
     pub(super) fn settle(&mut self, id: TransferId) {
-        let over = self.open.get(&id).is_some_and(|o| o.returned && o.holds == 0 && !o.awaits);
-        if !over {
-            return;
+        if self.open.get(&id).is_some_and(Open::is_over) {
+            self.end(id);
         }
+    }
+
+    fn end(&mut self, id: TransferId) {
         if let Some(mut o) = self.open.remove(&id) {
             let release = o.release();
             o.t.release_ns = release;
             o.t.released_by = release.map(|_| o.last.map_or(ReleasedBy::PipeDrained, |c| c.by));
             let at = release.max(o.t.return_ns).max(o.t.notify_ns).unwrap_or(o.t.submit_ns);
             o.until = release.unwrap_or(at);
-            self.pending.insert((at, id), o);
+            self.pending.push(Pending { at, o });
         }
     }
 
     /// Those that have not been stated, with their cgroups: the open ones by id, then those that are over.
     pub(super) fn unstated(&self) -> impl Iterator<Item = Unstated<'_>> {
-        let open = self.open.values().map(|o| (o, o.returned && o.holds == 0));
-        let all = open.chain(self.pending.values().map(|o| (o, true)));
+        let mut open: Vec<&Open> = self.open.values().collect();
+        open.sort_unstable_by_key(|o| o.t.id);
+        let mut pending: Vec<&Pending> = self.pending.iter().collect();
+        // As `sort()` does: the later one first, which stays.
+        pending.reverse();
+        pending.sort_by_key(|p| p.key());
+        pending.dedup_by_key(|p| p.key());
+        let open = open.into_iter().map(|o| (o, o.returned && o.holds == 0));
+        let all = open.chain(pending.into_iter().map(|p| (&p.o, true)));
         all.map(|(o, over)| Unstated {
             t: &o.t,
             cgroup: o.cgroup,
@@ -371,9 +456,8 @@ impl Ledger {
             _ => Reason::Loss,
         };
         let open = self.open.values_mut().filter(|o| o.t.submit_ns <= to);
-        let pending =
-            self.pending.range_mut((from, TransferId::MIN)..).map(|(_, o)| o).filter(|o| o.t.submit_ns <= to);
-        for o in open.chain(pending) {
+        let pending = self.pending.iter_mut().filter(|p| p.at >= from && p.o.t.submit_ns <= to);
+        for o in open.chain(pending.map(|p| &mut p.o)) {
             doubt(&mut o.t, reason);
             touch(&mut self.witness, o.t.id);
         }
@@ -381,7 +465,7 @@ impl Ledger {
 
     /// Everything that has not been stated is in doubt for this reason.
     pub(super) fn doubt_all(&mut self, reason: Reason) {
-        for o in self.open.values_mut().chain(self.pending.values_mut()) {
+        for o in self.open.values_mut().chain(self.pending.iter_mut().map(|p| &mut p.o)) {
             doubt(&mut o.t, reason);
             touch(&mut self.witness, o.t.id);
         }
@@ -389,14 +473,17 @@ impl Ledger {
 
     /// States what was over by `at`, unless a call may still be changing its bytes.
     pub(super) fn checkpoint(&mut self, at: u64, changes: &mut Changes, names: &Names, out: &mut Vec<Fact>) {
-        let later = self.pending.split_off(&(at.saturating_add(1), TransferId::MIN));
-        for (key, o) in std::mem::replace(&mut self.pending, later) {
-            if changes.waits_for(&o.t, o.until, at) {
-                self.pending.insert(key, o);
+        sort(&mut self.pending);
+        let over = self.pending.partition_point(|p| p.at < at.saturating_add(1));
+        let mut waiting = Vec::new();
+        for p in self.pending.drain(..over) {
+            if changes.waits_for(&p.o.t, p.o.until, at) {
+                waiting.push(p);
             } else {
-                state(o, at, changes, names, out);
+                state(p.o, at, changes, names, out);
             }
         }
+        self.pending.splice(..0, waiting);
     }
 
     /// States the rest. `cut`: the stream ended without a stop, so nothing vouches for it.
@@ -412,7 +499,8 @@ impl Ledger {
         let silent: Vec<TransferId> =
             self.open.values().filter(|o| o.awaits && o.holds == 0 && o.returned).map(|o| o.t.id).collect();
         silent.into_iter().for_each(|id| self.told(id, None));
-        for (_, mut o) in std::mem::take(&mut self.pending) {
+        sort(&mut self.pending);
+        for Pending { mut o, .. } in std::mem::take(&mut self.pending) {
             if cut {
                 doubt(&mut o.t, Reason::RecordingCut);
             }
@@ -445,5 +533,5 @@ fn state(mut o: Open, at: u64, changes: &mut Changes, names: &Names, out: &mut V
     let ends = verdict::Ends { until: o.until, wide: o.wide };
     verdict::conclude(&mut o.t, ends, &o.prints, at, changes);
     changes.stated(&o.t, entered);
-    out.push(Fact::Transfer(Box::new(o.t)));
+    out.push(Fact::Transfer(o.t));
 }

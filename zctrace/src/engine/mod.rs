@@ -7,6 +7,7 @@
 
 mod changes;
 mod dgram;
+mod few;
 mod kernel;
 mod ledger;
 mod moves;
@@ -23,7 +24,7 @@ mod verdict;
 mod view;
 mod witness;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ use zctrace_common::user::{Loss, loss};
 
 use self::changes::Changes;
 use self::dgram::Dgram;
+use self::few::Few;
 use self::ledger::{Close, Context, Drain, Ledger};
 use self::names::Names;
 use self::notices::Notices;
@@ -44,6 +46,7 @@ use self::stream::{Freed, Stream};
 pub use self::view::{Stage, Unstated, View};
 pub use self::witness::Clue;
 use crate::event::Event;
+use crate::hash::HashMap;
 use crate::model::{
     Fact, LossLine, LossWhat, ProbeState, ProbeStatus, Reason, ReleasedBy, SockRef, TransferId,
 };
@@ -118,9 +121,9 @@ pub struct Engine {
     heads: HashMap<u64, HeadState>,
     pipes: BTreeMap<u64, PipeState>,
     /// By task, so that those of a process are neighbours.
-    calls: BTreeMap<u64, ops::Call>,
+    calls: Few<u64, Box<ops::Call>>,
     /// Requests of io_uring, by id.
-    requests: HashMap<u64, ops::Call>,
+    requests: HashMap<u64, Box<ops::Call>>,
     /// The last time up to which frames were lost.
     lossy_until: u64,
     changes: Changes,
@@ -249,6 +252,13 @@ impl Engine {
         }
     }
 
+    /// Nobody needs this fact any more: its memory may be that of another.
+    pub fn reuse(&mut self, fact: Fact) {
+        if let Fact::Transfer(t) = fact {
+            self.ledger.reuse(t);
+        }
+    }
+
     /// The stream of events has ended.
     pub fn finish(&mut self, out: &mut Vec<Fact>) {
         if !self.stopped {
@@ -329,8 +339,8 @@ impl Engine {
             return;
         }
         let pid = u64::from(p.pid) << 32;
-        let tasks: Vec<u64> =
-            self.calls.range(pid..=pid | u64::from(u32::MAX)).map(|(task, _)| *task).collect();
+        let last = pid | u64::from(u32::MAX);
+        let tasks: Vec<u64> = self.calls.range(pid..last).map(|(task, _)| task).chain([last]).collect();
         for task in tasks {
             if let Some(call) = self.calls.remove(&task) {
                 self.exit_missed(&call);

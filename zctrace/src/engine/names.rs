@@ -1,12 +1,12 @@
 //! What things are called: paths, cgroups, socket addresses, as the frames state them.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zctrace_common::kernel::{Path, Sock, family};
 
+use crate::hash::HashMap;
 use crate::model::{FileId, FileRef, SockAddr, SockRef};
 
 /// Names seen so far.
@@ -14,6 +14,36 @@ use crate::model::{FileId, FileRef, SockAddr, SockRef};
 pub(super) struct Names {
     paths: HashMap<FileId, Arc<[u8]>>,
     cgroups: HashMap<u64, Arc<str>>,
+    #[serde(skip)]
+    pub(super) comms: Comms,
+}
+
+/// Names of tasks, so that each is kept once; the few that came last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Comms {
+    known: Vec<([u8; 16], Arc<[u8]>)>,
+    next: usize,
+}
+
+/// How many.
+const COMMS: usize = 16;
+
+impl Comms {
+    /// Without its padding.
+    pub(super) fn trimmed(&mut self, comm: &[u8; 16]) -> Arc<[u8]> {
+        if let Some((_, name)) = self.known.iter().find(|(known, _)| known == comm) {
+            return Arc::clone(name);
+        }
+        let name: Arc<[u8]> = comm.split(|b| *b == 0).next().unwrap_or_default().into();
+        let fresh = (*comm, Arc::clone(&name));
+        if let Some(old) = self.known.get_mut(self.next) {
+            *old = fresh;
+        } else {
+            self.known.push(fresh);
+        }
+        self.next = (self.next + 1) % COMMS;
+        name
+    }
 }
 
 impl Names {

@@ -113,10 +113,6 @@ fn memory_of(e: &OpEnter) -> Option<Memory> {
     (e.src_kind == end::MEMORY).then_some(Memory { kind, address: e.addr, buffers: e.segments, registered })
 }
 
-pub(super) fn trimmed(comm: &[u8; 16]) -> Arc<[u8]> {
-    comm.split(|b| *b == 0).next().unwrap_or_default().into()
-}
-
 impl Engine {
     pub(super) fn op_enter(&mut self, header: &Header, e: &OpEnter) {
         let id = TransferId { cpu: header.cpu, seq: header.seq };
@@ -147,9 +143,9 @@ impl Engine {
             self.begin(header.ts, &mut call);
         }
         if request {
-            self.requests.insert(header.id(), call);
+            self.requests.insert(header.id(), Box::new(call));
         } else {
-            self.calls.insert(header.task, call);
+            self.calls.insert(header.task, Box::new(call));
         }
     }
 
@@ -267,7 +263,7 @@ impl Engine {
         }
     }
 
-    fn transfer(&self, header: &Header, call: &Call) -> Transfer {
+    fn transfer(&mut self, header: &Header, call: &Call) -> Transfer {
         let e = &call.enter;
         let memory = memory_of(e);
         let has_file = memory.is_none() || e.ino != 0;
@@ -278,7 +274,7 @@ impl Engine {
         Transfer {
             pid,
             tid,
-            comm: trimmed(&e.comm),
+            comm: self.names.comms.trimmed(&e.comm),
             file: has_file
                 .then(|| self.names.file(FileId { dev: e.dev, ino: e.ino, generation: e.generation })),
             memory,

@@ -134,7 +134,7 @@ impl Prints {
         self.submitted
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 

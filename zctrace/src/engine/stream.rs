@@ -4,12 +4,13 @@
 //! sent) *and* no live head covers any of them. The first half rules out heads that were never
 //! seen: a byte that is acknowledged was transmitted, and a transmitted head is known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use zctrace_common::kernel::{PRINT_PAGES, Print, when};
 
 use super::dgram::{MEMORY, cut};
+use super::few::Few;
 use super::ledger::{Close, Context, Ledger, Told};
 use super::prints::{self, Piece};
 use super::seq::Unwrap;
@@ -104,13 +105,13 @@ pub(super) struct Stream {
     pub(super) reset: bool,
     /// Some of its packets were cut in software: what a receiver sees is not what was sent.
     pub(super) segmented: bool,
-    holds: BTreeMap<(u64, TransferId), Hold>,
+    holds: Few<(u64, TransferId), Hold>,
     /// Those whose call still runs: where they end is not known.
-    running: BTreeSet<(u64, TransferId)>,
+    running: Few<(u64, TransferId), ()>,
     /// `(end, start, id)` of holds that are not acknowledged and whose call has returned.
-    unacked: BTreeSet<(u64, u64, TransferId)>,
+    unacked: Few<(u64, u64, TransferId), ()>,
     /// `(start, id)` to end, and when it was first seen.
-    heads: BTreeMap<(u64, u64), (u64, u64)>,
+    heads: Few<(u64, u64), (u64, u64)>,
     /// Calls inside the kernel that move pipe contents here.
     pub(super) movers: u32,
     recent: Vec<Recent>,
@@ -119,7 +120,7 @@ pub(super) struct Stream {
     longest_hold: u64,
     longest_head: u64,
     /// Where transfers begin whose memory is not free yet.
-    awaiting: BTreeMap<TransferId, u64>,
+    awaiting: Few<TransferId, u64>,
     /// What packets of it held, by where that begins in the stream.
     prints: BTreeMap<(u64, u64), Seen>,
     seen: u64,
@@ -149,42 +150,45 @@ impl Stream {
             closed: None,
             reset: false,
             segmented: false,
-            holds: BTreeMap::new(),
-            running: BTreeSet::new(),
-            unacked: BTreeSet::new(),
-            heads: BTreeMap::new(),
+            holds: Few::default(),
+            running: Few::default(),
+            unacked: Few::default(),
+            heads: Few::default(),
             movers: 0,
             recent: Vec::new(),
             read: Mark::default(),
             longest_hold: 0,
             longest_head: 0,
-            awaiting: BTreeMap::new(),
+            awaiting: Few::default(),
             prints: BTreeMap::new(),
             seen: 0,
         }
     }
 
+    #[inline]
     pub(super) fn is_idle(&self) -> bool {
         self.holds.is_empty() && self.heads.is_empty()
     }
 
+    #[inline]
     pub(super) fn has_ended(&self) -> bool {
         self.closed.is_some()
     }
 
+    #[inline]
     pub(super) fn seq(&mut self, low: u32) -> u64 {
         self.seq.get(low)
     }
 
     pub(super) fn transfers(&self) -> impl Iterator<Item = TransferId> {
-        self.holds.keys().map(|(_, id)| *id)
+        self.holds.keys().map(|(_, id)| id)
     }
 
     /// A call begins to write at `start`.
     pub(super) fn begin(&mut self, id: TransferId, start: u64, off: u64, ledger: &mut Ledger) {
         let hold = Hold { id, end: u64::MAX, off: Some(off), in_call: true, last_free: None, told: None };
         self.holds.insert((start, id), hold);
-        self.running.insert((start, id));
+        self.running.insert((start, id), ());
         ledger.hold(id);
     }
 
@@ -260,13 +264,13 @@ impl Stream {
                 continue;
             };
             let at = |seq: u64| off.saturating_add(seq - start);
-            let unacked = self.acked.to.max(*start);
+            let unacked = self.acked.to.max(start);
             if unacked < hold.end && self.closed.is_none() {
                 found.push((at(unacked), at(hold.end)));
             }
             let from = start.saturating_sub(self.longest_head);
             for ((head, _), (end, _)) in self.heads.range((from, 0)..(hold.end, 0)) {
-                let (head, end) = ((*head).max(*start), (*end).min(hold.end));
+                let (head, end) = (head.max(start), (*end).min(hold.end));
                 if head < end {
                     found.push((at(head), at(end)));
                 }
@@ -276,23 +280,27 @@ impl Stream {
     }
 
     /// Live heads that hold some of these bytes, and when each was handed to a device.
+    #[inline]
     fn heads_in(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
         let near = self.heads.range((start.saturating_sub(self.longest_head), 0)..(end, 0));
-        near.filter(move |(_, (head_end, _))| *head_end > start).map(|((_, head), (_, at))| (*head, *at))
+        near.filter(move |(_, (head_end, _))| *head_end > start).map(|((_, head), (_, at))| (head, *at))
     }
 
     /// A call runs whose bytes are not known yet.
+    #[inline]
     fn in_call(&self) -> bool {
         self.movers > 0 || !self.running.is_empty()
     }
 
     /// Such a call may turn out to have moved bytes that were in here.
+    #[inline]
     fn remember(&mut self, freed: Recent) {
         if self.movers > 0 && self.recent.len() < RECENT {
             self.recent.push(freed);
         }
     }
 
+    #[inline]
     fn forget_past(&mut self) {
         if !self.in_call() {
             self.acked.past.clear();
@@ -310,7 +318,7 @@ impl Stream {
             acked = Some(Close { at, by: ReleasedBy::Ack });
             note_ack(id, at, ledger);
         } else if self.closed.is_none() {
-            self.unacked.insert((end, key.0, id));
+            self.unacked.insert((end, key.0, id), ());
         }
         // Everything may have happened before the call returned; then the evidence is already here.
         let by = if self.reset { ReleasedBy::Reset } else { ReleasedBy::Close };
@@ -350,7 +358,7 @@ impl Stream {
         if print.when == when::RELEASE {
             let near = self.heads.range((start.saturating_sub(self.longest_head), 0)..(end, 0));
             for ((a, _), (b, _)) in near.filter(|((_, head), _)| *head != print.head) {
-                cut(&mut last, *a, *b);
+                cut(&mut last, a, *b);
             }
         }
         self.seen += 1;
@@ -358,6 +366,7 @@ impl Stream {
     }
 
     /// This head holds these bytes now: who let go of them before was not the last.
+    #[inline]
     fn is_held(&mut self, head: u64, start: u64, end: u64) {
         if self.prints.is_empty() {
             return;
@@ -410,12 +419,12 @@ impl Stream {
     }
 
     /// Nobody can ask any more for what lies before the first hold.
+    #[inline]
     fn forget_prints(&mut self) {
         if self.movers > 0 {
             return;
         }
-        let first =
-            self.holds.first_key_value().map_or(u64::MAX, |((start, _), _)| start.saturating_sub(RUN));
+        let first = self.holds.first().map_or(u64::MAX, |((start, _), _)| start.saturating_sub(RUN));
         while self.prints.first_key_value().is_some_and(|((start, _), _)| *start < first) {
             self.prints.pop_first();
         }
@@ -423,6 +432,7 @@ impl Stream {
 
     /// Whether a live head overlaps `[start, end)`. What is acknowledged and read by a receiver on
     /// this machine nobody reads again, even where its head is parked for a later free.
+    #[inline]
     fn covered(&self, start: u64, end: u64) -> bool {
         let from = start.saturating_sub(self.longest_head);
         let start = start.max(self.over());
@@ -430,16 +440,19 @@ impl Stream {
     }
 
     /// Everything before this is acknowledged and read by a receiver on this machine.
+    #[inline]
     fn over(&self) -> u64 {
         self.read.to.min(self.acked.to)
     }
 
     /// Whether everything before `end` is acknowledged.
+    #[inline]
     pub(super) fn was_acked(&self, end: u64) -> bool {
         self.acked.to >= end
     }
 
     /// Whether a receiver on this machine has copied everything before `end`.
+    #[inline]
     pub(super) fn was_read(&self, end: u64) -> bool {
         self.read.to >= end
     }
@@ -454,7 +467,8 @@ impl Stream {
         let over = self.over();
         self.read.moves(copied, at, self.in_call());
         self.is_over(over, Close { at, by: ReleasedBy::ReceiverRead });
-        let keys: Vec<_> = self.holds.range(..(copied, TransferId::MIN)).map(|(k, _)| *k).collect();
+        let keys: Vec<_> =
+            self.holds.range((0, TransferId::MIN)..(copied, TransferId::MIN)).map(|(k, _)| k).collect();
         for key in keys {
             self.check(key, Close { at, by: ReleasedBy::ReceiverRead }, ledger);
         }
@@ -470,31 +484,31 @@ impl Stream {
             let xmit = self.heads_in(start, end).map(|(_, at)| at).min();
             self.remember(Recent { head: 0, start, end, close, reason: None, xmit });
         }
-        for key in self.running.range(..(end, TransferId::MIN)) {
-            if let Some(hold) = self.holds.get_mut(key) {
+        for (key, ()) in self.running.range((0, TransferId::MIN)..(end, TransferId::MIN)) {
+            if let Some(hold) = self.holds.get_mut(&key) {
                 hold.last_free = hold.last_free.max(Some(close));
             }
         }
     }
 
     /// Holds with bytes in `[start, end)`; those of running calls may have.
-    fn overlapping(&self, start: u64, end: u64) -> Vec<(u64, TransferId)> {
-        if start >= end {
-            return Vec::new();
-        }
+    #[inline]
+    fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, TransferId)> {
         let from = start.saturating_sub(self.longest_hold);
+        let end = if start < end { end } else { 0 };
         let known = self
             .holds
             .range((from, TransferId::MIN)..(end, TransferId::MIN))
-            .filter(|(_, h)| h.end > start && !h.in_call);
-        let running = self.running.range(..(end, TransferId::MIN));
-        known.map(|(k, _)| *k).chain(running.copied()).collect()
+            .filter(move |(_, h)| h.end > start && !h.in_call);
+        let running = self.running.range((0, TransferId::MIN)..(end, TransferId::MIN));
+        known.map(|(k, _)| k).chain(running.map(|(k, ())| k))
     }
 
     /// What happens now is about these bytes.
+    #[inline]
     pub(super) fn concerns(&self, start: u64, end: u64, ledger: &mut Ledger) {
         if ledger.witness.is_some() {
-            self.overlapping(start, end).into_iter().for_each(|(_, id)| ledger.touch(id));
+            self.overlapping(start, end).for_each(|(_, id)| ledger.touch(id));
         }
     }
 
@@ -566,7 +580,8 @@ impl Stream {
         }
         self.remember(Recent { head, start, end, close, reason, xmit });
         self.concerns(start, end, ledger);
-        for key in self.overlapping(start, end) {
+        let keys: Vec<_> = self.overlapping(start, end).collect();
+        for key in keys {
             let mut close = close;
             if let Some(hold) = self.holds.get_mut(&key) {
                 let told = hold.told.filter(|t| freed.copies || t.is_free(freed.at, freed.context));
@@ -585,7 +600,7 @@ impl Stream {
         let from = start.saturating_sub(self.longest_head);
         let mut reach = start;
         for ((head_start, _), (head_end, _)) in self.heads.range((from, 0)..(end, 0)) {
-            if *head_start <= reach {
+            if head_start <= reach {
                 reach = reach.max(*head_end);
             }
         }
@@ -602,7 +617,7 @@ impl Stream {
         let over = self.over();
         self.acked.moves(una, at, self.in_call());
         self.is_over(over, Close { at, by: ReleasedBy::Ack });
-        while let Some((end, start, id)) = self.unacked.first().copied() {
+        while let Some(((end, start, id), ())) = self.unacked.first() {
             if end > una {
                 break;
             }
@@ -635,13 +650,14 @@ impl Stream {
         self.awaiting.clear();
         self.unacked.clear();
         let by = if self.reset { ReleasedBy::Reset } else { ReleasedBy::Close };
-        let keys: Vec<_> = self.holds.keys().copied().collect();
+        let keys: Vec<_> = self.holds.keys().collect();
         for key in keys {
             self.check(key, Close { at, by }, ledger);
         }
     }
 
     /// How a head's free reads, given what the socket went through.
+    #[inline]
     pub(super) fn freed_by(&self, end: u64, loopback: bool) -> ReleasedBy {
         if self.reset {
             ReleasedBy::Reset

@@ -104,6 +104,10 @@ fn hides_writers(reason: Reason) -> bool {
 
 /// Adds what fingerprints say to what is known of changes.
 fn content(t: &mut Transfer, until: u64, prints: &Prints, judged: &mut Judged, changes: &mut Changes) {
+    if prints.is_empty() {
+        t.content = None;
+        return;
+    }
     let known: Vec<_> =
         judged.hurts.iter().map(|h| Known { off: h.off, len: h.len, begin: h.begin }).collect();
     let packets = t.socket.as_ref().is_none_or(|s| s.family != family::UNIX);

@@ -362,14 +362,16 @@ impl Walk {
     }
 
     fn block(&mut self) {
-        let (order, events) = (&mut self.order, &mut self.events);
         let problem = match self.reader.block() {
             Ok(Ok(block)) => {
+                // None are left, but their memory.
+                let mut events = Vec::from(std::mem::take(&mut self.events));
                 for (_, bytes) in block.frames().filter(|_| block.stream == self.part) {
                     if let Decoded::Frame(header, event) = decode(bytes) {
-                        order.push(header, event, &mut |h, e| events.push_back((*h, e.clone())));
+                        self.order.push_into(header, event, &mut events);
                     }
                 }
+                self.events = events.into();
                 return;
             }
             Ok(Err(End::Complete)) => None,
@@ -380,6 +382,7 @@ impl Walk {
             }
         };
         self.problem = problem.map(Into::into);
+        let events = &mut self.events;
         self.order.finish(&mut |h, e| events.push_back((*h, e.clone())));
         self.input = Input::Read;
     }

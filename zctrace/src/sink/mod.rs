@@ -30,7 +30,7 @@ pub(crate) use report::fold;
 pub use report::{Style, report};
 pub(crate) use sample::chance;
 pub use story::{Story, hit, mutation, rule, rules};
-pub use summary::{Count, Group, People, Sender, Summary, Writer, summary_line};
+pub use summary::{Count, Files, Group, People, Sender, Summary, Writer, summary_line};
 
 /// A reader of facts, in the order in which they are stated.
 pub trait Sink {

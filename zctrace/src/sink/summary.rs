@@ -1,13 +1,16 @@
 //! Running totals: bounded memory however long the trace is.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::files::Files;
 use super::Clocks;
 use crate::distribution::Distribution;
 use crate::model::{
-    Api, Content, Copied, Fact, FileRef, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo,
-    Transfer, TransferId, Verdict,
+    Api, Content, Copied, Fact, LossWhat, Mutation, Outcome, Reason, ReleasedBy, TraceInfo, Transfer,
+    TransferId, Verdict,
 };
 use crate::text;
 
@@ -74,7 +77,7 @@ pub struct Summary {
     /// Per interface.
     pub apis: BTreeMap<Api, Group>,
     /// Per part of a merged recording, and file.
-    pub files: BTreeMap<(u16, Option<FileRef>), Count>,
+    pub files: Files,
     /// Files beyond the bound.
     pub others: Count,
     /// Who sent, and who changed.
@@ -165,10 +168,7 @@ impl Summary {
                 *self.reasons.entry(*reason).or_default() += 1;
             }
         }
-        let key = (t.id.part(), t.file.clone());
-        let room = self.files.len() < FILES || self.files.contains_key(&key);
-        let count = if room { self.files.entry(key).or_default() } else { &mut self.others };
-        count.add(t);
+        self.files.count(t.id.part(), &t.file, FILES).unwrap_or(&mut self.others).add(t);
         self.people.transfer(t);
         self.first.entry(t.verdict).or_insert(t.id);
         let last = t.release_ns.or(t.return_ns).unwrap_or(t.submit_ns);
