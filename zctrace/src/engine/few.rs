@@ -26,8 +26,35 @@ impl<K: Ord + Copy + Serialize, V: Serialize> Serialize for Few<K, V> {
 
 impl<'a, K: Ord + Copy + Deserialize<'a>, V: Deserialize<'a>> Deserialize<'a> for Few<K, V> {
     fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Self, D::Error> {
-        let all = BTreeMap::deserialize(from)?;
-        Ok(if all.len() <= FEW { Self::List(all.into_iter().collect()) } else { Self::Tree(all) })
+        BTreeMap::deserialize(from).map(Self::from)
+    }
+}
+
+/// Keys alone, in a saved state.
+pub(super) mod keys {
+    use super::{BTreeMap, Deserialize, Deserializer, Few, Serializer};
+
+    pub(crate) fn serialize<K, S>(set: &Few<K, ()>, to: S) -> Result<S::Ok, S::Error>
+    where
+        K: Ord + Copy + serde::Serialize,
+        S: Serializer,
+    {
+        to.collect_seq(set.keys())
+    }
+
+    pub(crate) fn deserialize<'a, K, D>(from: D) -> Result<Few<K, ()>, D::Error>
+    where
+        K: Ord + Copy + Deserialize<'a>,
+        D: Deserializer<'a>,
+    {
+        let all = Vec::deserialize(from)?;
+        Ok(all.into_iter().map(|key| (key, ())).collect::<BTreeMap<K, ()>>().into())
+    }
+}
+
+impl<K: Ord + Copy, V> From<BTreeMap<K, V>> for Few<K, V> {
+    fn from(all: BTreeMap<K, V>) -> Self {
+        if all.len() <= FEW { Self::List(all.into_iter().collect()) } else { Self::Tree(all) }
     }
 }
 

@@ -3,7 +3,9 @@
 //! A transfer is over when its call has returned and no hold is left. It is then *pending* until a
 //! checkpoint shows that nothing up to its release was lost; only then is it stated.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zctrace_common::user::loss;
 
 use super::changes::Changes;
@@ -119,7 +121,7 @@ pub(super) struct Unstated<'a> {
 }
 
 /// A transfer that is over.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 struct Pending {
     /// From then on it can be stated.
     at: u64,
@@ -145,6 +147,25 @@ fn sort(pending: &mut Vec<Pending>) {
         }
         same
     });
+}
+
+/// In a saved state, in order.
+fn by_id<S: Serializer>(open: &HashMap<TransferId, Open>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(open.iter().collect::<BTreeMap<_, _>>())
+}
+
+/// In a saved state, as a map by time.
+mod by_time {
+    use super::{BTreeMap, Deserialize, Deserializer, Open, Pending, Serializer, TransferId};
+
+    pub(super) fn serialize<S: Serializer>(pending: &[Pending], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(pending.iter().map(|p| (p.key(), &p.o)).collect::<BTreeMap<_, _>>())
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<Pending>, D::Error> {
+        let all: BTreeMap<(u64, TransferId), Open> = BTreeMap::deserialize(from)?;
+        Ok(all.into_iter().map(|((at, _), o)| Pending { at, o }).collect())
+    }
 }
 
 /// Transfers whose memory is kept for others at most.
@@ -175,8 +196,10 @@ impl Spare {
 /// Every transfer that has not been stated yet.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ledger {
+    #[serde(serialize_with = "by_id")]
     open: HashMap<TransferId, Open>,
     /// With the time from which it can be stated; in no order until that is needed.
+    #[serde(with = "by_time")]
     pending: Vec<Pending>,
     #[serde(skip)]
     spare: Spare,

@@ -107,8 +107,10 @@ pub(super) struct Stream {
     pub(super) segmented: bool,
     holds: Few<(u64, TransferId), Hold>,
     /// Those whose call still runs: where they end is not known.
+    #[serde(with = "super::few::keys")]
     running: Few<(u64, TransferId), ()>,
     /// `(end, start, id)` of holds that are not acknowledged and whose call has returned.
+    #[serde(with = "super::few::keys")]
     unacked: Few<(u64, u64, TransferId), ()>,
     /// `(start, id)` to end, and when it was first seen.
     heads: Few<(u64, u64), (u64, u64)>,
