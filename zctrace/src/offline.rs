@@ -23,6 +23,9 @@ const AHEAD: usize = 2;
 /// What waits for a barrier, by stream.
 pub type Orders = BTreeMap<u16, Order>;
 
+/// Takes events of a stream, in the order of time.
+pub type Take<'a, E> = dyn FnMut(u16, &[(Header, Event)]) -> Result<(), E> + 'a;
+
 /// Events that a block lets go of.
 #[derive(Debug, Default)]
 struct Batch {
@@ -38,7 +41,7 @@ struct Batch {
 pub fn events<E: From<io::Error> + Send>(
     next: impl FnMut() -> Result<Result<Block, End>, E> + Send,
     orders: &mut Orders,
-    take: &mut dyn FnMut(u16, &[(Header, Event)]) -> Result<(), E>,
+    take: &mut Take<'_, E>,
 ) -> Result<End, E> {
     thread::scope(|scope| {
         let (full, batches) = sync_channel(AHEAD);
@@ -77,11 +80,7 @@ fn read<E>(
     }
 }
 
-fn take_all<E>(
-    batches: Receiver<Batch>,
-    empty: Sender<Batch>,
-    take: &mut dyn FnMut(u16, &[(Header, Event)]) -> Result<(), E>,
-) -> Result<(), E> {
+fn take_all<E>(batches: Receiver<Batch>, empty: Sender<Batch>, take: &mut Take<'_, E>) -> Result<(), E> {
     for batch in batches {
         take(batch.stream, &batch.events)?;
         // It is cleared over there, where there is time.

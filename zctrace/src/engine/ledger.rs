@@ -173,6 +173,7 @@ const SPARE: usize = 1 << 13;
 
 /// Memory of transfers that were stated, for those to come. A clone has none.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
 struct Spare(Vec<Box<Transfer>>);
 
 impl Clone for Spare {
