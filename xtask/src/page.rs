@@ -46,8 +46,12 @@ impl Pages {
     fn page(&self, recording: &Path) -> anyhow::Result<PathBuf> {
         let name = recording.file_stem().context("a name")?;
         let page = self.dir.join(name).with_extension("html");
-        sh::output(Command::new(&self.tool).arg("report").arg(recording).arg("--html").arg(&page))
-            .context("report --html failed")?;
+        // By its name alone: what the page says to type is in the pictures.
+        let (dir, name) = (recording.parent().context("a path")?, recording.file_name().context("a name")?);
+        sh::output(
+            Command::new(&self.tool).current_dir(dir).arg("report").arg(name).arg("--html").arg(&page),
+        )
+        .context("report --html failed")?;
         Ok(page)
     }
 
@@ -80,7 +84,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn look(args: &Args, pages: &Pages, work: &Path) -> anyhow::Result<()> {
     let mut browser = Browser::start(work)?;
-    let busy = args.recording.clone().map_or_else(|| pages.recording("busy"), Ok)?;
+    let busy = match &args.recording {
+        Some(path) => path.canonicalize()?,
+        None => pages.recording("busy")?,
+    };
     let page = pages.page(&busy)?;
     every_look(&mut browser, &page, args.keep.as_deref())?;
     rows(&mut browser, &page, &pages.lines(&busy)?)?;
@@ -246,7 +253,15 @@ fn harmless(browser: &mut Browser) -> anyhow::Result<()> {
 fn pictures(browser: &mut Browser, page: &Path) -> anyhow::Result<()> {
     for (name, dark) in [("light", false), ("dark", true)] {
         let to = sh::root().join(format!("docs/img/report-{name}.png"));
-        browser.show(page, Look { width: 1200, height: 1500, dark })?;
+        browser.show(page, Look { width: 1200, height: if dark { 1150 } else { 1500 }, dark })?;
+        if dark {
+            // The other half of the page, with one transfer that was mutated.
+            browser.eval(
+                "document.querySelector('.heats').scrollIntoView(); \
+                 document.querySelector('#transfers tbody .id button').click(); \
+                 new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))",
+            )?;
+        }
         browser.picture(&to)?;
         let bytes = std::fs::metadata(&to)?.len();
         ensure!(bytes < LARGE, "{} has {bytes} bytes", to.display());
