@@ -1,6 +1,5 @@
 //! `cargo xtask page`: the page of `zctrace report --html` in a real browser. Nothing may complain, nothing that was
 //! recorded may run, and what the page does with its script has to work.
-#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not have")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -17,6 +17,7 @@ pub(super) fn deserialize<'a, T: Pod, D: Deserializer<'a>>(from: D) -> Result<T,
 pub(super) mod boxed {
     use super::{Deserializer, Pod, Serializer};
 
+    #[expect(clippy::borrowed_box, reason = "that is what serde has")]
     pub(crate) fn serialize<T: Pod, S: Serializer>(value: &Box<T>, to: S) -> Result<S::Ok, S::Error> {
         super::serialize::<T, S>(value, to)
     }
