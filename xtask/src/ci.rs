@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: what must hold before a change lands.
 
-use crate::{ebpf, readers, sh, test};
+use crate::{ebpf, fuzz, readers, sh, test};
 
 pub(crate) fn run() -> anyhow::Result<()> {
     sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
@@ -26,5 +26,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     ]))?;
     ebpf::check()?;
     readers::run()?;
+    fuzz::run(&fuzz::Args::ci())?;
     test::run(&test::Args::default())
 }

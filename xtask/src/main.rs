@@ -6,6 +6,7 @@ mod ci;
 mod debian;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod load;
 mod readers;
 mod sh;
@@ -53,6 +54,8 @@ enum Verb {
         /// For how long
         seconds: f64,
     },
+    /// Look for recordings that break what reads them
+    Fuzz(fuzz::Args),
     /// Everything CI runs
     Ci,
 }
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Shots => shots::run(),
         Verb::Readers => readers::run(),
         Verb::BenchLoad { name, seconds } => load::run(&name, seconds),
+        Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Ci => ci::run(),
     }
 }

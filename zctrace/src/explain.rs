@@ -89,6 +89,9 @@ fn rest(
             }
         }
     };
+    if let End::Disordered { .. } = end {
+        order.forget();
+    }
     order.finish(&mut out);
     failed?;
     Ok((end != End::Complete).then_some(end))

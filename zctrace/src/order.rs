@@ -39,6 +39,11 @@ impl Order {
         self.held.iter()
     }
 
+    /// Forgets those frames.
+    pub fn forget(&mut self) {
+        self.held.clear();
+    }
+
     /// Takes a frame; hands on what is certain now.
     pub fn push(&mut self, header: Header, event: Event, out: &mut impl FnMut(&Header, &Event)) {
         let barrier = matches!(event, Event::Checkpoint(_) | Event::Stop(_));
@@ -60,6 +65,8 @@ impl Order {
         out: &mut impl FnMut(&Header, &Event),
     ) {
         self.held.sort_by_key(|(h, e)| key(h, e));
+        // A frame has its number once. What comes twice is of a block that was doubled.
+        self.held.dedup_by(|a, b| a == b);
         let n = self.held.partition_point(|(h, e)| goes(&key(h, e)));
         for (header, event) in self.held.drain(..n) {
             out(&header, &event);

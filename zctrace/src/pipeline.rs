@@ -129,6 +129,15 @@ impl Pipeline {
         }
     }
 
+    /// A recording has ended like that. Answers what is wrong with it, if anything.
+    fn ended(&mut self, end: End) -> Option<End> {
+        if let End::Disordered { .. } = end {
+            self.stages.forget();
+            self.others.values_mut().for_each(Stages::forget);
+        }
+        (end != End::Complete).then_some(end)
+    }
+
     /// Everything as it is at `now_ns`, CLOCK_MONOTONIC nanoseconds; `None` unless it is watched.
     pub fn picture(&mut self, now_ns: u64, focus: Option<TransferId>) -> Option<Picture> {
         let (engine, select) = (self.stages.engine(), self.stages.select());
@@ -231,7 +240,7 @@ pub fn read(
     loop {
         match input.block()? {
             Ok(block) => pipeline.block(&block)?,
-            Err(end) => return Ok((end != End::Complete).then_some(end)),
+            Err(end) => return Ok(pipeline.ended(end)),
         }
         // Blocks of other hosts may be about earlier moments.
         if !merged && pipeline.has_enough() {
@@ -253,7 +262,7 @@ pub fn replay_from(from: impl Read, pipeline: &mut Pipeline) -> anyhow::Result<O
     loop {
         match reader.block()? {
             Ok(block) => pipeline.block(&block)?,
-            Err(end) => return Ok((end != End::Complete).then_some(end)),
+            Err(end) => return Ok(pipeline.ended(end)),
         }
     }
 }
