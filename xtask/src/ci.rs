@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: what must hold before a change lands.
 
-use crate::{ebpf, page, readers, sh, test};
+use crate::{ebpf, fuzz, page, readers, sh, test};
 
 pub(crate) fn run() -> anyhow::Result<()> {
     sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
@@ -27,5 +27,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     ebpf::check()?;
     readers::run()?;
     page::run(&page::Args::default())?;
+    fuzz::run(&fuzz::Args::ci())?;
     test::run(&test::Args::default())
 }

@@ -7,6 +7,7 @@ mod ci;
 mod debian;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod load;
 mod page;
 mod readers;
@@ -57,6 +58,8 @@ enum Verb {
         /// For how long
         seconds: f64,
     },
+    /// Look for recordings that break what reads them
+    Fuzz(fuzz::Args),
     /// Everything CI runs
     Ci,
 }
@@ -73,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Readers => readers::run(),
         Verb::Page(args) => page::run(&args),
         Verb::BenchLoad { name, seconds } => load::run(&name, seconds),
+        Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Ci => ci::run(),
     }
 }

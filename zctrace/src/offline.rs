@@ -62,7 +62,12 @@ fn read<E>(
     loop {
         let block = match next()? {
             Ok(block) => block,
-            Err(end) => return Ok(end),
+            Err(end) => {
+                if let End::Disordered { .. } = end {
+                    orders.values_mut().for_each(Order::forget);
+                }
+                return Ok(end);
+            }
         };
         let mut batch = spare.try_recv().unwrap_or_default();
         batch.stream = block.stream;

@@ -48,6 +48,11 @@ impl Order {
         self.held.iter()
     }
 
+    /// Forgets those frames.
+    pub fn forget(&mut self) {
+        self.held.clear();
+    }
+
     /// Takes a frame; hands on what is certain now.
     pub fn push(&mut self, header: Header, event: Event, out: &mut impl FnMut(&Header, &Event)) {
         if let Some(n) = self.add(header, event) {

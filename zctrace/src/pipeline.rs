@@ -143,6 +143,15 @@ impl Pipeline {
         }
     }
 
+    /// A recording has ended like that. Answers what is wrong with it, if anything.
+    fn ended(&mut self, end: End) -> Option<End> {
+        if let End::Disordered { .. } = end {
+            self.stages.forget();
+            self.others.values_mut().for_each(Stages::forget);
+        }
+        (end != End::Complete).then_some(end)
+    }
+
     /// Takes the blocks up to the end of a recording; they are read ahead.
     fn all(
         &mut self,
@@ -174,7 +183,7 @@ impl Pipeline {
             }
             end?
         };
-        Ok((end != End::Complete).then_some(end))
+        Ok(self.ended(end))
     }
 
     /// Takes events of a stream, in the order of time.
@@ -299,7 +308,7 @@ pub fn read(
     loop {
         match input.block()? {
             Ok(block) => pipeline.block(&block)?,
-            Err(end) => return Ok((end != End::Complete).then_some(end)),
+            Err(end) => return Ok(pipeline.ended(end)),
         }
         // Blocks of other hosts may be about earlier moments.
         if !merged && pipeline.has_enough() {

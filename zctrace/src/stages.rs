@@ -177,6 +177,11 @@ impl Stages {
         self.order = order;
     }
 
+    /// What has come since the last barrier is of no use.
+    pub fn forget(&mut self) {
+        self.order.forget();
+    }
+
     /// Nothing more will come: hands on what is left.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ struct Tape {
     frames: Vec<Vec<u8>>,
     dir: tempfile::TempDir,
     seq: u64,
+    /// Frames of the user half.
+    said: u64,
 }
 
 fn comm(name: &[u8]) -> [u8; 16] {
@@ -58,7 +60,7 @@ fn comm(name: &[u8]) -> [u8; 16] {
 
 impl Tape {
     fn new(path: &[u8]) -> Self {
-        let mut tape = Self { frames: Vec::new(), dir: tempfile::tempdir().unwrap(), seq: 0 };
+        let mut tape = Self { frames: Vec::new(), dir: tempfile::tempdir().unwrap(), seq: 0, said: 0 };
         let probes: Vec<String> =
             WATCHES.iter().map(|name| format!(r#"{{"name":"{name}","state":"attached"}}"#)).collect();
         let json =
@@ -85,9 +87,9 @@ impl Tape {
     }
 
     fn user(&mut self, kind: u16, ms: i64, body: &impl Pod, text: &[u8]) {
-        self.seq += 1;
+        (self.seq, self.said) = (self.seq + 1, self.said + 1);
         let ts = SUBMIT.saturating_add_signed(ms * MS as i64);
-        self.frames.push(user_frame(kind, self.seq, ts, body, text));
+        self.frames.push(user_frame(kind, self.said, ts, body, text));
     }
 
     fn sock(&mut self, proto: u16) {

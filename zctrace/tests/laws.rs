@@ -453,6 +453,21 @@ fn stories_that_were_told_wrong() {
     }
 }
 
+/// A stop that is not the end is of a damaged recording: what follows is stated too, and nothing vouches for it.
+#[test]
+fn what_follows_a_stop_is_stated() {
+    let mut frames = story(4, Knobs { wind_up: false, ..STORY }).deliver(&PLAIN).frames;
+    let stop = frames.pop().unwrap();
+    let middle = frames.len() / 2;
+    let mut early = stop;
+    early[16..24].copy_from_slice(&frames[middle][16..24].to_vec());
+    frames.insert(middle, early);
+    let (facts, engine) = run(&frames);
+    assert_eq!(engine.open_windows(), 0);
+    let cut = |t: &&&Transfer| t.reasons.contains(&Reason::RecordingCut);
+    assert!(transfers(&facts).values().filter(cut).count() > 3);
+}
+
 /// Nothing false is easy to say for who says nothing: of what no loss touched, most must be known.
 #[test]
 fn a_loss_leaves_most_of_the_rest_known() {

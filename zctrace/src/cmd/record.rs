@@ -70,6 +70,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
         [one] => one.display().to_string(),
         [first, .., last] => format!("{} to {}", first.display(), last.display()),
     };
+    let name = crate::text::harmless(name.as_bytes());
     eprintln!("zctrace: {name}: {}", crate::sink::summary_line(&summary));
     Ok(Exit::Done)
 }

@@ -25,7 +25,7 @@ pub(super) fn complain(source: &Source, end: Option<End>) -> anyhow::Result<()> 
         None | Some(End::Complete) => Ok(()),
         // Whoever gave one segment knows that it is one.
         Some(End::Next) => {
-            eprintln!("zctrace: {last}: {}", End::Next);
+            eprintln!("zctrace: {}: {}", crate::text::harmless(last.as_bytes()), End::Next);
             Ok(())
         }
         Some(problem) => anyhow::bail!("{last}: {problem}"),

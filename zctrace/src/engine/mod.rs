@@ -176,6 +176,8 @@ impl Engine {
     pub fn push(&mut self, header: &Header, event: &Event, out: &mut Vec<Fact>) {
         let at = header.ts;
         self.now = at;
+        // What comes after a stop is of a damaged recording, and nothing vouches for its end.
+        self.stopped = false;
         match event {
             Event::Start(info) => {
                 let watches =

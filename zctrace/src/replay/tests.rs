@@ -463,7 +463,7 @@ fn a_span_is_not_believed() {
     let mut wild = frames(1, 300);
     let stop = wild.pop().unwrap();
     let body = zctrace_common::user::Checkpoint { delivered: 0, lost: 0 };
-    wild.push(user_frame(kind::CHECKPOINT, 9_999, u64::MAX, &body, &[]));
+    wild.push(user_frame(kind::CHECKPOINT, 0, u64::MAX, &body, &[]));
     wild.push(stop);
     let file = file_of(&bytes_of(&wild, &mut Rng::new(1)));
     player = self::player(file.path());

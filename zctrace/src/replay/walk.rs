@@ -375,7 +375,12 @@ impl Walk {
                 return;
             }
             Ok(Err(End::Complete)) => None,
-            Ok(Err(end)) => Some(end.to_string()),
+            Ok(Err(end)) => {
+                if let End::Disordered { .. } = end {
+                    self.order.forget();
+                }
+                Some(end.to_string())
+            }
             Err(e) => {
                 let good = self.reader.at();
                 Some(format!("the recording cannot be read behind its first {good} bytes: {e}"))

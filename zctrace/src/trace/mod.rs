@@ -5,11 +5,14 @@
 //! does not check.
 
 mod block;
+mod end;
 mod reader;
 mod shared;
+mod tally;
 mod writer;
 
 pub use block::{MAGIC, VERSION};
-pub use reader::{Block, End, Reader, TraceError};
+pub use end::{End, Known, Rest};
+pub use reader::{Block, Reader, TraceError};
 pub use shared::{Shared, last_state, span, streams};
 pub use writer::{WriteError, Writer};

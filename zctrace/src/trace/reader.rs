@@ -1,7 +1,7 @@
 //! Reading blocks, trusting nothing.
 //!
-//! A frame is handed on only from a block whose header, contents and frame count all check. No
-//! allocation exceeds the block limit, and none happens before the header's CRC is checked.
+//! A frame is handed on only from a block whose header, contents and frame count all check, and that goes on
+//! where the one before it ended. No allocation exceeds the block limit, and none happens before the header's CRC is checked.
 //! Deliberately absent: looking for a good block behind a bad one. What lies between would be a
 //! loss nobody counted.
 
@@ -12,6 +12,8 @@ use zctrace_common::frame::{self, Header};
 use zctrace_common::user::kind;
 
 use super::block::{BLOCK_HEADER, BlockHeader, FILE_HEADER, MAGIC, MAX_STATE, VERSION, codec, holds};
+use super::end::{End, Rest};
+use super::tally::Tally;
 
 /// Not a recording this version can read.
 #[derive(Debug, thiserror::Error)]
@@ -31,29 +33,6 @@ pub enum TraceError {
     /// Made by a newer zctrace.
     #[error("recorded in format {0}, and this zctrace reads up to {VERSION}: use a newer zctrace")]
     Newer(u16),
-}
-
-/// How a recording ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// In order: the trace was stopped.
-    Complete,
-    /// In order, as a segment: it goes on in the next one.
-    Next,
-    /// Of merged recordings, so many are cut off.
-    Streams(usize),
-    /// In the middle: everything up to byte `good` is there.
-    Cut {
-        /// Bytes that were read.
-        good: u64,
-    },
-    /// With a damaged block at byte `at`; nothing after it was read.
-    Damaged {
-        /// Where it begins.
-        at: u64,
-        /// What is wrong with it.
-        why: &'static str,
-    },
 }
 
 impl Block {
@@ -78,35 +57,16 @@ impl From<io::Error> for TraceError {
     }
 }
 
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Complete => write!(f, "complete"),
-            Self::Next => write!(f, "this is a segment of a recording, which goes on in the next one"),
-            Self::Streams(cut) => write!(
-                f,
-                "of the recordings that were merged into it, {cut} were cut off: what came after is lost"
-            ),
-            Self::Cut { good } => write!(
-                f,
-                "the recording is cut off: its first {good} bytes are good and were read; what came after is lost"
-            ),
-            Self::Damaged { at, why } => write!(
-                f,
-                "the recording is damaged at byte {at} ({why}): everything before was read, nothing after it"
-            ),
-        }
-    }
-}
-
 /// Reads frames, block by block. A clone goes on from the same place, if its input does.
 #[derive(Clone, Debug)]
 pub struct Reader<R: Read> {
     from: R,
     at: u64,
     version: u16,
-    /// By stream: the kind of its last frame.
-    last: BTreeMap<u16, u16>,
+    /// By stream: what has come of it.
+    streams: BTreeMap<u16, Tally>,
+    /// From its first byte on.
+    whole: bool,
 }
 
 /// What a block holds.
@@ -152,13 +112,13 @@ impl<R: Read> Reader<R> {
             1..=VERSION => {}
             newer => return Err(TraceError::Newer(newer)),
         }
-        Ok(Self { from, at: FILE_HEADER as u64, version, last: BTreeMap::new() })
+        Ok(Self { from, at: FILE_HEADER as u64, version, streams: BTreeMap::new(), whole: true })
     }
 
     /// Goes on at that byte of another input, which must be where a block begins.
     #[must_use]
     pub fn resume(self, from: R, at: u64) -> Self {
-        Self { from, at, last: BTreeMap::new(), ..self }
+        Self { from, at, streams: BTreeMap::new(), whole: false, ..self }
     }
 
     /// Bytes before the next block.
@@ -212,15 +172,18 @@ impl<R: Read> Reader<R> {
             if header.holds != holds::FRAMES {
                 continue;
             }
-            let Some(last) = whole_frames(&raw, header.frames) else {
-                let why = "it does not hold the frames it claims";
-                return Ok(Err(End::Damaged { at: self.at, why }));
-            };
-            if header.frames > 0 {
-                self.last.insert(header.stream, last);
-            }
-            self.pass(&header);
-            return Ok(Ok(Block { stream: header.stream, bytes: raw }));
+            let tally = self.streams.get(&header.stream).copied();
+            let tally = tally.unwrap_or_else(|| Tally::new(self.whole));
+            let read = BLOCK_HEADER as u64 + u64::from(header.stored_len);
+            return Ok(match tally.with(&raw, header.frames) {
+                Some(Ok(tally)) => {
+                    self.streams.insert(header.stream, tally);
+                    self.pass(&header);
+                    Ok(Block { stream: header.stream, bytes: raw })
+                }
+                Some(Err(())) => Err(End::Disordered { at: self.at, rest: self.rest(read, &[]) }),
+                None => Err(self.damaged("it does not hold the frames it claims", read, &[])),
+            });
         }
     }
 
@@ -247,16 +210,30 @@ impl<R: Read> Reader<R> {
     /// How it ends, if it ends here in order.
     #[must_use]
     pub fn end(&self) -> Option<End> {
-        let all = |kind| !self.last.is_empty() && self.last.values().all(|last| *last == kind);
+        let all = |kind| !self.streams.is_empty() && self.streams.values().all(|s| s.last == Some(kind));
         if all(kind::STOP) {
             Some(End::Complete)
         } else if all(kind::NEXT) {
             Some(End::Next)
-        } else if self.last.len() > 1 {
-            Some(End::Streams(self.last.values().filter(|last| **last != kind::STOP).count()))
+        } else if self.streams.len() > 1 {
+            Some(End::Streams(self.streams.values().filter(|s| s.last != Some(kind::STOP)).count()))
         } else {
             None
         }
+    }
+
+    /// What follows the good part, of which so much was read already.
+    fn rest(&mut self, sound: u64, read: &[&[u8]]) -> Rest {
+        let known = self.streams.values().map(Tally::known).min().unwrap_or_default();
+        Rest::look(sound, read, &mut self.from, known)
+    }
+
+    fn cut(&mut self, read: &[&[u8]]) -> End {
+        End::Cut { good: self.at, rest: self.rest(0, read) }
+    }
+
+    fn damaged(&mut self, why: &'static str, sound: u64, read: &[&[u8]]) -> End {
+        End::Damaged { at: self.at, why, rest: self.rest(sound, read) }
     }
 
     fn pass(&mut self, header: &BlockHeader) {
@@ -265,8 +242,6 @@ impl<R: Read> Reader<R> {
 
     /// The next block, unpacked. Its place is passed if it does not hold frames.
     fn next(&mut self) -> io::Result<Result<(BlockHeader, Vec<u8>), End>> {
-        let at = self.at;
-        let damaged = |why| Ok(Err(End::Damaged { at, why }));
         let mut bytes = [0; BLOCK_HEADER];
         let n = fill(&mut self.from, &mut bytes)?;
         if n == 0
@@ -275,36 +250,23 @@ impl<R: Read> Reader<R> {
             return Ok(Err(end));
         }
         if n < BLOCK_HEADER {
-            return Ok(Err(End::Cut { good: self.at }));
+            return Ok(Err(self.cut(&[bytes.get(..n).unwrap_or_default()])));
         }
         let Some(mut header) = BlockHeader::decode(&bytes) else {
-            return damaged("its header does not check");
+            return Ok(Err(self.damaged("its header does not check", 0, &[&bytes])));
         };
         if self.version < 2 {
             (header.holds, header.stream) = (holds::FRAMES, 0);
         }
-        if header.holds > holds::STATE_END {
-            return damaged("it holds what this version does not know");
-        }
         let mut stored = vec![0; header.stored_len as usize];
-        if fill(&mut self.from, &mut stored)? < stored.len() {
-            return Ok(Err(End::Cut { good: self.at }));
+        let n = fill(&mut self.from, &mut stored)?;
+        if n < stored.len() {
+            return Ok(Err(self.cut(&[&bytes, stored.get(..n).unwrap_or_default()])));
         }
-        if crc32fast::hash(&stored) != header.payload_crc {
-            return damaged("its contents do not check");
-        }
-        let raw_len = header.raw_len as usize;
-        let raw = match header.codec {
-            codec::RAW => stored,
-            codec::LZ4 => match lz4_flex::block::decompress(&stored, raw_len) {
-                Ok(raw) => raw,
-                Err(_) => return damaged("it cannot be unpacked"),
-            },
-            _ => return damaged("it is packed in a way this version does not know"),
+        let raw = match unpacked(&header, &stored) {
+            Ok(raw) => raw.unwrap_or(stored),
+            Err(why) => return Ok(Err(self.damaged(why, 0, &[&bytes, &stored]))),
         };
-        if raw.len() != raw_len {
-            return damaged("it does not hold the bytes it claims");
-        }
         if header.holds != holds::FRAMES {
             self.pass(&header);
         }
@@ -312,13 +274,25 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// The kind of the last of them; `None`: they are not so many whole frames.
-fn whole_frames(mut bytes: &[u8], frames: u32) -> Option<u16> {
-    let mut last = 0;
-    for _ in 0..frames {
-        let (header, _) = frame::split(bytes)?;
-        last = header.kind;
-        bytes = bytes.get(usize::from(header.len)..)?;
+/// The contents, where they are not what is stored; or what is wrong with them.
+fn unpacked(header: &BlockHeader, stored: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+    if header.holds > holds::STATE_END {
+        return Err("it holds what this version does not know");
     }
-    bytes.is_empty().then_some(last)
+    if crc32fast::hash(stored) != header.payload_crc {
+        return Err("its contents do not check");
+    }
+    let raw_len = header.raw_len as usize;
+    let raw = match header.codec {
+        codec::RAW => None,
+        codec::LZ4 => {
+            Some(lz4_flex::block::decompress(stored, raw_len).map_err(|_| "it cannot be unpacked")?)
+        }
+        _ => return Err("it is packed in a way this version does not know"),
+    };
+    if raw.as_deref().unwrap_or(stored).len() == raw_len {
+        Ok(raw)
+    } else {
+        Err("it does not hold the bytes it claims")
+    }
 }
