@@ -55,7 +55,7 @@ const HOSTILE: [&[u8]; 25] = [
 
 /// Every output: how it is made, and what must hold of it.
 type Output = (&'static str, fn(&Recording) -> Vec<u8>, fn(&[u8]));
-const OUTPUTS: [Output; 8] = [
+const OUTPUTS: [Output; 10] = [
     ("report", |r| report(r, Style::Plain), is_text),
     ("report in colours", |r| report(r, Style::Colours), is_coloured),
     ("report --json", |r| sunk(r, |to| Box::new(JsonLines::new(to))), is_json_lines),
