@@ -85,6 +85,8 @@ impl Order {
     /// Hands on everything: the stream has ended.
     pub fn finish(&mut self, out: &mut impl FnMut(&Header, &Event)) {
         self.sort();
+        // A frame has its number once. What comes twice is of a block that was doubled.
+        self.held.dedup_by(|a, b| a == b);
         self.held.drain(..).for_each(|(header, event)| out(&header, &event));
     }
 }

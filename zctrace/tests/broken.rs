@@ -2,7 +2,6 @@
 //! wrong row, what is good is kept, and what is lost is told.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
@@ -124,8 +123,8 @@ impl Whole {
 
 /// A story in blocks, with saved states between them.
 fn told(seed: u64, aligned: bool) -> Whole {
-    let knobs = Knobs { steps: 400, races: false, wind_up: seed % 2 == 0 };
-    let lose = if seed % 3 == 0 { 20 } else { 0 };
+    let knobs = Knobs { steps: 400, races: false, wind_up: seed.is_multiple_of(2) };
+    let lose = if seed.is_multiple_of(3) { 20 } else { 0 };
     let how = Delivery { seed, between: 12, shuffle: false, lose };
     let mut rng = Rng::new(seed);
     let mut writer = Writer::new(Vec::new()).unwrap();

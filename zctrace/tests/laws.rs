@@ -460,7 +460,7 @@ fn what_follows_a_stop_is_stated() {
     let stop = frames.pop().unwrap();
     let middle = frames.len() / 2;
     let mut early = stop;
-    early[16..24].copy_from_slice(&frames[middle][16..24].to_vec());
+    early[16..24].copy_from_slice(&frames[middle][16..24]);
     frames.insert(middle, early);
     let (facts, engine) = run(&frames);
     assert_eq!(engine.open_windows(), 0);

@@ -64,7 +64,7 @@ const OUTPUTS: [Output; 10] = [
     ("explain a change", changes, is_coloured),
     ("export --to csv", |r| exported(r, "csv"), is_csv),
     ("export --to jsonl", |r| exported(r, "jsonl"), is_json_lines),
-    ("report --html", page, is_text),
+    ("report --html", page, is_page),
     ("diff", compared, is_text),
 ];
 
@@ -164,6 +164,15 @@ fn is_coloured(bytes: &[u8]) {
         said = said.replace(&format!("\x1b[{code}m"), "");
     }
     is_text(said.as_bytes());
+}
+
+/// No element that was recorded.
+fn is_page(bytes: &[u8]) {
+    is_text(bytes);
+    let said = std::str::from_utf8(bytes).unwrap();
+    for element in ["<script>alert", "<img src=x", "\\ </style>"] {
+        assert!(!said.contains(element), "{element}");
+    }
 }
 
 /// Text that no spreadsheet calculates.
