@@ -146,19 +146,27 @@ fn header(reader: &mut Reader<impl Read>) -> io::Result<Option<TraceInfo>> {
 /// When it is no recording, or its first state is missing.
 pub fn from_start<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> anyhow::Result<(Reader<R>, Stages)> {
     let mut reader = Reader::new(open()?)?;
-    match header(&mut reader)?.and_then(|info| info.series).filter(|s| s.number > 1) {
+    match header(&mut reader)?.filter(|info| info.series.as_ref().is_some_and(|s| s.number > 1)) {
         None => Ok((Reader::new(open()?)?, Stages::default())),
-        Some(_) => {
-            let stages = first_state(&mut reader)?;
+        Some(info) => {
+            let stages = first_state(&mut reader, &info)?;
             Ok((reader, stages))
         }
     }
 }
 
 /// Behind the header of a segment.
-fn first_state(reader: &mut Reader<impl Read>) -> anyhow::Result<Stages> {
+fn first_state(reader: &mut Reader<impl Read>, info: &TraceInfo) -> anyhow::Result<Stages> {
     let state = reader.state()?.context("its first state is missing or damaged")?;
-    Ok(Stages::restore(&state)?)
+    restore(&state, info)
+}
+
+/// A state that was saved of this trace.
+fn restore(state: &[u8], info: &TraceInfo) -> anyhow::Result<Stages> {
+    let stages = Stages::restore(state)?;
+    let of = |info: &TraceInfo| (info.start_ns, info.start_realtime_ns);
+    ensure!(stages.info().map(of) == Some(of(info)), "a saved state in it is of another recording");
+    Ok(stages)
 }
 
 /// What the first frame says.
@@ -182,10 +190,14 @@ pub fn info(path: &Path) -> anyhow::Result<Option<TraceInfo>> {
 ///
 /// # Errors
 /// When it is damaged, or of another version.
-pub fn resume<R: Read>(reader: Reader<R>, from: R, at: u64) -> anyhow::Result<(Reader<R>, Stages)> {
+pub fn resume<R: Read>(
+    reader: Reader<R>,
+    (from, at): (R, u64),
+    info: &TraceInfo,
+) -> anyhow::Result<(Reader<R>, Stages)> {
     let mut reader = reader.resume(from, at);
     let state = reader.state()?.context("a saved state is damaged: read it without --from")?;
-    let stages = Stages::restore(&state).context("read it without --from")?;
+    let stages = restore(&state, info).context("read it without --from")?;
     Ok((reader, stages))
 }
 
@@ -242,7 +254,7 @@ impl Input {
                 let file = File::open(&here).with_context(|| here.display().to_string())?;
                 if let Some(at) = last_state(&file, info.monotonic_ns(span.from))? {
                     let after = rest.split_off(n);
-                    let (input, stages) = Self::at(here, asked.follow, after)?.resume(at)?;
+                    let (input, stages) = Self::at(here, asked.follow, after)?.resume(at, &info)?;
                     return Ok((Self { span: Some(span), ..input }, stages));
                 }
             }
@@ -272,8 +284,8 @@ impl Input {
             return Ok((self, Stages::default()));
         };
         let begin = |input: &mut Self| -> anyhow::Result<Stages> {
-            header(&mut input.reader)?;
-            first_state(&mut input.reader)
+            let info = header(&mut input.reader)?.context("its header is missing")?;
+            first_state(&mut input.reader, &info)
         };
         let stages = begin(&mut self).with_context(|| {
             format!("{} is segment {number}, and cannot be read without those before it", self.path.display())
@@ -282,10 +294,10 @@ impl Input {
     }
 
     /// At a state.
-    fn resume(mut self, at: u64) -> anyhow::Result<(Self, Stages)> {
+    fn resume(mut self, at: u64, info: &TraceInfo) -> anyhow::Result<(Self, Stages)> {
         let mut tail = Tail::open(&self.path, self.follow)?;
         tail.at = Some(at);
-        let (reader, stages) = resume(self.reader, io::BufReader::with_capacity(1 << 20, tail), at)?;
+        let (reader, stages) = resume(self.reader, (io::BufReader::with_capacity(1 << 20, tail), at), info)?;
         self.reader = reader;
         Ok((self, stages))
     }

@@ -138,6 +138,27 @@ fn a_segment_whose_state_is_damaged() {
     assert!(e.contains("segment 3") && e.contains("damaged"), "{e}");
 }
 
+/// Every checksum of it is right.
+#[test]
+fn a_state_of_another_recording() {
+    let dir = TempDir::new().unwrap();
+    record(&frames(1, "a"), rotating(dir.path(), 4000, None));
+    let other = TempDir::new().unwrap();
+    record(&frames(2, "a"), rotating(other.path(), 4000, None));
+    let blocks = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap();
+        let ends: Vec<usize> = (20..bytes.len()).filter(|at| bytes[*at..].starts_with(b"ZBLK")).collect();
+        (bytes, ends)
+    };
+    let (mine, my_ends) = blocks(&files(dir.path())[1]);
+    let (other, ends) = blocks(&files(other.path())[1]);
+    let mixed = [&mine[..my_ends[0]], &other[ends[0]..ends[1]], &mine[my_ends[1]..]].concat();
+    let path = dir.path().join("mixed.zct");
+    std::fs::write(&path, mixed).unwrap();
+    let e = error(&Asked::file(&path));
+    assert!(e.contains("of another recording"), "{e}");
+}
+
 #[test]
 fn followed_while_it_is_written() {
     let dir = TempDir::new().unwrap();

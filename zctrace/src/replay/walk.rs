@@ -187,7 +187,7 @@ impl Walk {
             let info = info_of(shared(0))?.unwrap_or_default();
             if let Some(at) = last_state(&file, info.monotonic_ns(from.realtime_ns(info.start_realtime_ns)))?
             {
-                (reader, stages) = resume(reader, shared(at), at)?;
+                (reader, stages) = resume(reader, (shared(at), at), &info)?;
             }
         }
         let info = stages.info().cloned();

@@ -171,6 +171,12 @@ fn a_write_before_the_retransmission() {
 /// again.
 #[test]
 fn the_first_transmission_and_the_next_carry_other_bytes() {
+    // Where what overtook a lost packet went cannot always be followed: about one time in 25.
+    assert!((0..5).any(|_| first_and_next()), "its end was not known each time");
+}
+
+/// False: its end is not known, because packets came out of order.
+fn first_and_next() -> bool {
     const BYTES: usize = 100_000;
     let dir = dir();
     let pair = Pair::new("m");
@@ -207,14 +213,23 @@ fn the_first_transmission_and_the_next_carry_other_bytes() {
     drop((sender, receiver));
     poke_cpus();
     let trace = recorder.stop();
-    trace.expect_released(1.0);
     let found = trace.of_file(&path);
+    let overtaken = found.iter().any(|t| t["reasons"].as_array().unwrap().contains(&"out-of-order".into()));
+    if overtaken {
+        println!("out of order: {found:?}");
+        assert!(
+            found.iter().all(|t| (&t["outcome"], &t["verdict"]) == (&"unknown".into(), &"unknown".into()))
+        );
+        return false;
+    }
+    trace.expect_released(1.0);
     println!("{old} bytes as they were, the others changed: {found:?}");
     assert!(got[..old] == content[..old] && got[old..].iter().all(|b| *b == 0xee));
     assert_eq!(found.len(), 1);
     let t = found[0];
     assert_eq!((&t["verdict"], &t["content"]), (&"mutated".into(), &"mixed".into()), "{t}");
     assert!(t["rules"].as_array().unwrap().contains(&"retransmit-after-write".into()), "{t}");
+    true
 }
 
 fn await_until(what: &str, mut done: impl FnMut() -> bool) {
