@@ -120,10 +120,10 @@ pub fn facts(
 /// # Errors
 /// As [`events`].
 pub fn transfer(file: &File, id: TransferId) -> anyhow::Result<(Option<Behind>, Option<End>)> {
-    let (part, id) = (id.part(), id.of_part(0));
+    let (asked, part, id) = (id, id.part(), id.of_part(0));
     let (reader, stages) = open(file)?;
     let (order, engine, _) = stages.parts();
-    let mut pass = Pass { id, engine, ..Pass::default() };
+    let mut pass = Pass { id, asked, engine, ..Pass::default() };
     pass.engine.witness(id);
     let mut last = 0;
     let end = rest(reader, order, part, &mut |h, e| {
@@ -159,7 +159,9 @@ pub fn transfer(file: &File, id: TransferId) -> anyhow::Result<(Option<Behind>, 
 /// State of pass one.
 #[derive(Debug)]
 struct Pass {
+    /// In its own stream, and in the whole recording.
     id: TransferId,
+    asked: TransferId,
     engine: Engine,
     facts: Vec<Fact>,
     /// Its file, once it is open.
@@ -178,6 +180,7 @@ impl Default for Pass {
     fn default() -> Self {
         Self {
             id: TransferId::MIN,
+            asked: TransferId::MIN,
             engine: Engine::new(),
             facts: Vec::new(),
             file: None,
@@ -226,8 +229,8 @@ impl Pass {
 
     fn hand_on(&mut self, at: u64) {
         for fact in self.facts.drain(..) {
-            match fact {
-                Fact::Transfer(t) if t.id == self.id => {
+            match fact.of_part(self.asked.part()) {
+                Fact::Transfer(t) if t.id == self.asked => {
                     let any = t.reasons.contains(&Reason::ChangeRunning);
                     let here = self.running.iter();
                     let of = t.file.as_ref().map(|f| f.id);
@@ -236,7 +239,7 @@ impl Pass {
                     let until = t.release_ns.unwrap_or(at.saturating_add(1));
                     self.found = Some((*t, until));
                 }
-                Fact::Mutation(m) if m.hits.iter().any(|hit| hit.transfer == self.id) => {
+                Fact::Mutation(m) if m.hits.iter().any(|hit| hit.transfer == self.asked) => {
                     self.mutations.push(*m);
                 }
                 _ => {}

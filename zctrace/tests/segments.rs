@@ -14,13 +14,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use zctrace::event::{Decoded, Event, decode, encode};
+use zctrace::explain;
 use zctrace::input::{Asked, Moment};
 use zctrace::merge::merge;
 use zctrace::model::{Fact, Outcome, TraceInfo, Transfer};
 use zctrace::pipeline::{self, Pipeline};
 use zctrace::recorder::{Recorder, Rotation, segment};
 use zctrace::sim::{Delivery, Knobs, story};
-use zctrace::sink::Collect;
+use zctrace::sink::{Collect, Story, Style};
 use zctrace::trace::End;
 
 const KNOBS: Knobs = Knobs { steps: 1500, races: false, wind_up: true };
@@ -234,6 +235,33 @@ fn merged_hosts() {
     }
     let e = merge(&[out], File::create(dir.path().join("again.zct")).unwrap()).unwrap_err();
     assert!(format!("{e:#}").contains("merged already"), "{e:#}");
+}
+
+/// What is behind a transfer of the second host is told by the ids that the whole recording has.
+#[test]
+fn explained_in_a_merged_recording() {
+    let dir = TempDir::new().unwrap();
+    let parts: Vec<PathBuf> = ["one.zct", "two.zct"].map(|name| dir.path().join(name)).into();
+    for (n, path) in (7..).zip(&parts) {
+        record(&frames(n, "host"), Recorder::single(File::create(path).unwrap()).unwrap());
+    }
+    let out = dir.path().join("all.zct");
+    merge(&parts, File::create(&out).unwrap()).unwrap();
+    let (all, _) = read(&Asked::file(&out)).unwrap();
+    let file = File::open(&out).unwrap();
+    let second = |t: &&Transfer| t.id.part() == 1 && !t.mutations.is_empty();
+    for t in transfers(&all).into_iter().filter(second).take(5) {
+        let mut behind = explain::transfer(&file, t.id).unwrap().0.unwrap();
+        assert_eq!(behind.transfer, *t);
+        assert!(behind.mutations.iter().all(|m| t.mutations.contains(&m.id)));
+        assert_eq!(behind.mutations.len(), t.mutations.len());
+        let mut said = Vec::new();
+        let mut story = Story::begin(&mut said, Style::Plain, &behind).unwrap();
+        explain::events(&file, 1, &mut |h, e| Ok(story.event(&mut behind, h, e)?)).unwrap();
+        story.end(&behind).unwrap();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(&format!("Transfer {}", t.id)) && said.contains("SUBMIT"), "{said}");
+    }
 }
 
 proptest! {

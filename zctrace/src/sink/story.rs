@@ -118,7 +118,8 @@ fn mark(behind: &Behind, h: &Header, e: &Event) -> (String, bool) {
         Event::HeadFree(f) => f.flags & free_flag::UNA != 0,
         _ => false,
     };
-    let submits = matches!(e, Event::OpEnter(_)) && (TransferId { cpu: h.cpu, seq: h.seq }) == t.id;
+    let id = TransferId { cpu: h.cpu, seq: h.seq };
+    let submits = matches!(e, Event::OpEnter(_)) && id.of_part(t.id.part()) == t.id;
     let releases = matches!(
         e,
         Event::OpExit(_)
