@@ -120,7 +120,6 @@ pub struct Input {
     series: Option<Series>,
     rest: VecDeque<PathBuf>,
     follow: bool,
-    bytes: u64,
     span: Option<Span>,
 }
 
@@ -252,7 +251,7 @@ impl Input {
             for n in (0..=rest.len()).rev() {
                 let here = n.checked_sub(1).and_then(|i| rest.get(i)).unwrap_or(&path).clone();
                 let file = File::open(&here).with_context(|| here.display().to_string())?;
-                if let Some(at) = last_state(&file, info.monotonic_ns(span.from))? {
+                if let Some(at) = last_state(&file, info.monotonic_ns(span.from)) {
                     let after = rest.split_off(n);
                     let (input, stages) = Self::at(here, asked.follow, after)?.resume(at, &info)?;
                     return Ok((Self { span: Some(span), ..input }, stages));
@@ -274,8 +273,7 @@ impl Input {
         } else {
             None
         };
-        let bytes = [&path].into_iter().chain(&rest).filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum();
-        Ok(Self { reader: reader(&path, follow)?, path, series, rest, follow, bytes, span: None })
+        Ok(Self { reader: reader(&path, follow)?, path, series, rest, follow, span: None })
     }
 
     /// At the first frame.
@@ -315,12 +313,6 @@ impl Input {
     pub fn is_merged(&self) -> io::Result<bool> {
         let deadline = Instant::now().checked_add(LOOK).unwrap_or_else(Instant::now);
         Ok(streams(&File::open(&self.path)?, deadline) > 1)
-    }
-
-    /// Bytes of all its files, as they were when it was opened.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// The next block of frames.

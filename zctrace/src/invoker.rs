@@ -1,6 +1,6 @@
 //! The user behind sudo: what is written under it belongs to them.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -63,6 +63,15 @@ pub fn create_dir_all(path: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("giving {} to user {}", path.display(), user.uid))?;
     }
     Ok(())
+}
+
+/// As [`create`]; what is in an existing one stays there for now.
+///
+/// # Errors
+/// When it cannot be written, or given away.
+pub fn open(path: &Path) -> anyhow::Result<File> {
+    let open = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    give(open.with_context(|| format!("cannot write {}", path.display()))?, path)
 }
 
 fn give(file: File, path: &Path) -> anyhow::Result<File> {

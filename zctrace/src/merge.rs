@@ -6,11 +6,12 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use anyhow::{Context as _, ensure};
+
 use crate::event::{Decoded, Event, decode, encode};
-use crate::input::{Asked, Input};
+use crate::input::{self, Asked, Input};
 use crate::model::TraceInfo;
 use crate::trace::{Block, End, Writer};
-use anyhow::{Context as _, ensure};
 
 /// One recording on its way into the whole.
 struct Stream {
@@ -20,7 +21,7 @@ struct Stream {
     /// Of the first that has not been written.
     block: Option<Block>,
     /// Its first moment, CLOCK_REALTIME nanoseconds.
-    at: u64,
+    at: i128,
     end: Option<End>,
 }
 
@@ -59,9 +60,7 @@ impl Stream {
 
     fn take(&mut self, block: Block) {
         let first = block.frames().map(|(header, _)| header.ts).min().unwrap_or(0);
-        let since = i128::from(first) - i128::from(self.info.start_ns);
-        let at = i128::from(self.info.start_realtime_ns) + since;
-        self.at = u64::try_from(at.max(0)).unwrap_or(u64::MAX);
+        self.at = i128::from(first) + self.info.ahead_ns();
         self.block = Some(block);
     }
 
@@ -83,7 +82,7 @@ impl Stream {
 fn grouped(files: &[PathBuf]) -> anyhow::Result<Vec<Vec<PathBuf>>> {
     let mut groups: Vec<(Option<String>, Vec<PathBuf>)> = Vec::new();
     for path in files {
-        let id = crate::input::info(path)?.and_then(|info| info.series).map(|s| s.id);
+        let id = input::info(path)?.and_then(|info| info.series).map(|s| s.id);
         match groups.iter_mut().find(|(known, _)| id.is_some() && *known == id) {
             Some((_, group)) => group.push(path.clone()),
             None => groups.push((id, vec![path.clone()])),

@@ -60,15 +60,6 @@ enum Keeps {
     Board(Box<Board>),
 }
 
-/// The stages of a stream of a merged recording.
-fn other(others: &mut BTreeMap<u16, Stages>, stream: u16, span: Option<Span>) -> &mut Stages {
-    others.entry(stream).or_insert_with(|| {
-        let mut stages = Stages::default();
-        stages.look_at(span);
-        stages
-    })
-}
-
 impl Pipeline {
     /// `tap`: frames are recorded there before anything else happens to them.
     #[must_use]
@@ -105,30 +96,29 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Everything that is to be shown has been.
-    #[must_use]
-    pub fn has_enough(&self) -> bool {
-        self.stages.has_enough()
+    /// The stages of a stream, and who gets facts.
+    fn of(&mut self, stream: u16) -> (&mut Stages, &mut Readers) {
+        let stages = match stream {
+            0 => &mut self.stages,
+            stream => self.others.entry(stream).or_insert_with(|| {
+                let mut stages = Stages::default();
+                stages.look_at(self.span);
+                stages
+            }),
+        };
+        (stages, &mut self.readers)
     }
 
-    /// Takes a block of a recording.
+    /// Takes a block of a recording, which is not recorded again.
     ///
     /// # Errors
-    /// As [`Self::frame`].
+    /// When a fact cannot be written.
     pub fn block(&mut self, block: &Block) -> anyhow::Result<()> {
-        for (_, bytes) in block.frames() {
-            match block.stream {
-                0 => self.frame(bytes)?,
-                stream => self.frame_of(stream, bytes)?,
-            }
-        }
-        Ok(())
+        block.frames().try_for_each(|(_, bytes)| self.frame_of(block.stream, bytes))
     }
 
     fn frame_of(&mut self, stream: u16, bytes: &[u8]) -> anyhow::Result<()> {
-        let readers = &mut self.readers;
-        let span = self.span;
-        let stages = other(&mut self.others, stream, span);
+        let (stages, readers) = self.of(stream);
         stages.frame(bytes, &mut |fact, engine| readers.take(fact.of_part(stream), engine))?;
         stages.reuse(&mut readers.spent);
         Ok(())
@@ -155,48 +145,27 @@ impl Pipeline {
     /// Takes the blocks up to the end of a recording; they are read ahead.
     fn all(
         &mut self,
-        mut next: impl FnMut() -> anyhow::Result<Result<Block, End>> + Send,
+        next: impl FnMut() -> anyhow::Result<Result<Block, End>> + Send,
         look: &mut dyn FnMut(&Self) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<End>> {
-        let end = if self.tap.is_some() {
-            // The frames themselves are wanted.
-            loop {
-                match next()? {
-                    Ok(block) => self.block(&block)?,
-                    Err(end) => break end,
-                }
-                look(self)?;
-            }
-        } else {
-            let mut orders: Orders =
-                self.others.iter_mut().map(|(stream, stages)| (*stream, stages.take_order())).collect();
-            orders.insert(0, self.stages.take_order());
-            let end = offline::events(next, &mut orders, &mut |stream, events| {
-                self.events(stream, events)?;
-                look(self)
-            });
-            for (stream, order) in orders {
-                match stream {
-                    0 => self.stages.give_order(order),
-                    stream => other(&mut self.others, stream, self.span).give_order(order),
-                }
-            }
-            end?
-        };
-        Ok(self.ended(end))
+        let mut orders: Orders =
+            self.others.iter_mut().map(|(stream, stages)| (*stream, stages.take_order())).collect();
+        orders.insert(0, self.stages.take_order());
+        let end = offline::events(next, &mut orders, &mut |stream, events| {
+            self.events(stream, events)?;
+            look(self)
+        });
+        for (stream, order) in orders {
+            self.of(stream).0.give_order(order);
+        }
+        Ok(self.ended(end?))
     }
 
     /// Takes events of a stream, in the order of time.
     fn events(&mut self, stream: u16, events: &[(Header, Event)]) -> anyhow::Result<()> {
-        let readers = &mut self.readers;
-        let stages = match stream {
-            0 => &mut self.stages,
-            stream => other(&mut self.others, stream, self.span),
-        };
+        let (stages, readers) = self.of(stream);
         for (header, event) in events {
-            stages.ordered(header, event, &mut |fact, engine| {
-                readers.take(if stream == 0 { fact } else { fact.of_part(stream) }, engine)
-            })?;
+            stages.ordered(header, event, &mut |fact, engine| readers.take(fact.of_part(stream), engine))?;
             stages.reuse(&mut readers.spent);
         }
         Ok(())
@@ -219,9 +188,7 @@ impl Pipeline {
         if let Some(tap) = &mut self.tap {
             tap.push(bytes)?;
         }
-        let readers = &mut self.readers;
-        self.stages.frame(bytes, &mut |fact, engine| readers.take(fact, engine))?;
-        self.stages.reuse(&mut readers.spent);
+        self.frame_of(0, bytes)?;
         if let Some(tap) = &mut self.tap
             && split(bytes).is_some_and(|(header, _)| header.kind == kind::CHECKPOINT)
         {
@@ -311,7 +278,7 @@ pub fn read(
             Err(end) => return Ok(pipeline.ended(end)),
         }
         // Blocks of other hosts may be about earlier moments.
-        if !merged && pipeline.has_enough() {
+        if !merged && pipeline.stages.has_enough() {
             return Ok(None);
         }
         if asked.follow {

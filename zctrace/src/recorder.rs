@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use zctrace_common::frame::split;
+use zctrace_common::frame::{Header, split};
 use zctrace_common::user::{Next, kind};
 
 use crate::event::{Decoded, Event, decode, encode, user_frame};
@@ -36,7 +36,7 @@ struct Segments {
     rotation: Rotation,
     series: Series,
     /// The header, as it was stated.
-    start: Option<(zctrace_common::frame::Header, TraceInfo)>,
+    start: Option<(Header, TraceInfo)>,
     began: Instant,
     /// Number of the oldest that is kept.
     oldest: u64,
@@ -99,12 +99,6 @@ impl Recorder {
     #[must_use]
     pub fn state_every(self, bytes: usize) -> Self {
         Self { writer: self.writer.state_every(bytes), ..self }
-    }
-
-    /// Bytes of the present file, in complete blocks.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.writer.written()
     }
 
     /// The segments that it has made and kept.

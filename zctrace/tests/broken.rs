@@ -8,11 +8,11 @@
     reason = "a test fails by panicking; sizes are small"
 )]
 
-use std::cell::RefCell;
+mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
@@ -27,24 +27,11 @@ use zctrace::stages::Stages;
 use zctrace::trace::{End, Known, TraceError, Writer};
 use zctrace::{explain, text};
 
+use self::page::Page;
+
 const DEMO: &[u8] = include_bytes!("../demo/demo.zct");
 const FILE_HEADER: usize = 16;
 const BLOCK_HEADER: usize = 48;
-
-/// Bytes that several hands write.
-#[derive(Clone, Default)]
-struct Page(Rc<RefCell<Vec<u8>>>);
-
-impl io::Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// What is read of a recording.
 struct Reading {
@@ -66,7 +53,7 @@ fn read(bytes: &[u8]) -> Result<Reading, TraceError> {
     report(&mut page, &summary, false, "recording.zct").unwrap();
     let page = String::from_utf8(page).unwrap();
     assert!(!page.chars().any(|c| c != '\n' && text::acts(c)), "{page}");
-    let json = json.0.take();
+    let json = json.take();
     for line in std::str::from_utf8(&json).unwrap().lines() {
         let object: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(object["type"].is_string());

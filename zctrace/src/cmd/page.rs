@@ -1,6 +1,6 @@
 //! Where the page of a report goes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -29,12 +29,7 @@ pub(super) fn open(path: &Path, recordings: &[PathBuf]) -> anyhow::Result<File> 
     {
         return Err(Failure::usage("the page would replace the recording"));
     }
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .with_context(|| path.display().to_string())
+    crate::invoker::open(path)
 }
 
 /// Writes it, and says where.

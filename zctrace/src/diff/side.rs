@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
 use std::rc::Rc;
 
-use crate::model::{Api, Fact, LossWhat, Outcome, TraceInfo, Transfer, TransferId, Verdict};
+use crate::model::{Api, Fact, FileRef, LossWhat, Outcome, TraceInfo, Transfer, TransferId, Verdict};
 use crate::sink::{Clocks, Sink, Summary, chance, same};
 use crate::text;
 
@@ -163,7 +163,7 @@ pub(super) struct Kept {
     files: usize,
     processes: usize,
     /// The name that a source had last: most transfers are of the same few.
-    names: BTreeMap<(u16, Option<crate::model::FileRef>), String>,
+    names: BTreeMap<Option<FileRef>, String>,
 }
 
 impl Kept {
@@ -173,8 +173,7 @@ impl Kept {
         let (from, to) = self.span.unwrap_or((t.submit_ns, last));
         self.span = Some((from.min(t.submit_ns), to.max(last)));
         self.groups.entry(Key::Api(t.api)).or_insert_with(|| Sums::new(MANY)).add(t);
-        let place = (0, t.file.clone());
-        let file = match self.names.get(&place) {
+        let file = match self.names.get(&t.file) {
             Some(name) => name.clone(),
             None => {
                 let name = match &t.file {
@@ -182,7 +181,7 @@ impl Kept {
                     None => "memory of processes".to_owned(),
                 };
                 if self.names.len() < 4 * GROUPS {
-                    self.names.insert(place, name.clone());
+                    self.names.insert(t.file.clone(), name.clone());
                 }
                 name
             }

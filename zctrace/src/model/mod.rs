@@ -26,9 +26,12 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// As it is called in a merged recording, of which its trace is that part.
+    /// As it is called in a merged recording, of which its trace is that part. Of part 0, as it is.
     #[must_use]
     pub fn of_part(mut self, part: u16) -> Self {
+        if part == 0 {
+            return self;
+        }
         match &mut self {
             Self::Trace(info) => info.part = part,
             Self::Transfer(t) => {

@@ -44,8 +44,13 @@ impl TraceInfo {
     /// CLOCK_MONOTONIC nanoseconds of the machine that made this trace, from CLOCK_REALTIME nanoseconds.
     #[must_use]
     pub fn monotonic_ns(&self, realtime_ns: u64) -> u64 {
-        let since = i128::from(realtime_ns) - i128::from(self.start_realtime_ns);
-        u64::try_from((since + i128::from(self.start_ns)).max(0)).unwrap_or(u64::MAX)
+        u64::try_from((i128::from(realtime_ns) - self.ahead_ns()).max(0)).unwrap_or(u64::MAX)
+    }
+
+    /// What CLOCK_REALTIME was ahead of CLOCK_MONOTONIC, nanoseconds.
+    #[must_use]
+    pub fn ahead_ns(&self) -> i128 {
+        i128::from(self.start_realtime_ns) - i128::from(self.start_ns)
     }
 }
 

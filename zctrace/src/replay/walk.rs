@@ -185,8 +185,8 @@ impl Walk {
         let (mut reader, mut stages) = from_start(|| Ok(shared(0)))?;
         if let Some(from) = place.from {
             let info = info_of(shared(0))?.unwrap_or_default();
-            if let Some(at) = last_state(&file, info.monotonic_ns(from.realtime_ns(info.start_realtime_ns)))?
-            {
+            let from = info.monotonic_ns(from.realtime_ns(info.start_realtime_ns));
+            if let Some(at) = last_state(&file, from) {
                 (reader, stages) = resume(reader, (shared(at), at), &info)?;
             }
         }

@@ -18,7 +18,7 @@ pub(crate) struct Clocks {
 impl Clocks {
     /// A header says how a host's clocks stand.
     pub(crate) fn learn(&mut self, info: &TraceInfo) {
-        let wall = i128::from(info.start_realtime_ns) - i128::from(info.start_ns);
+        let wall = info.ahead_ns();
         let (part, first) = *self.first.get_or_insert((info.part, wall));
         if info.part != part && wall != first && (self.ahead.len() < PARTS) {
             self.ahead.insert(info.part, wall - first);

@@ -31,40 +31,46 @@ impl Read for Shared {
     }
 }
 
+/// Block headers, with where each block begins: up to the first that does not check or is not whole.
+struct Headers<'a> {
+    file: &'a File,
+    at: u64,
+    len: u64,
+}
+
+impl<'a> Headers<'a> {
+    fn new(file: &'a File) -> Self {
+        Self { file, at: FILE_HEADER as u64, len: file.metadata().map_or(0, |m| m.len()) }
+    }
+}
+
+impl Iterator for Headers<'_> {
+    type Item = (u64, BlockHeader);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut bytes = [0; BLOCK_HEADER];
+        self.file.read_exact_at(&mut bytes, self.at).ok()?;
+        let header = BlockHeader::decode(&bytes)?;
+        let next = self.at.saturating_add(BLOCK_HEADER as u64 + u64::from(header.stored_len));
+        (next <= self.len).then(|| (std::mem::replace(&mut self.at, next), header))
+    }
+}
+
 /// How many streams a recording has, as far as its block headers can be read, or for as long as there is time.
 #[must_use]
 pub fn streams(file: &File, deadline: Instant) -> usize {
-    let mut at = FILE_HEADER as u64;
-    let mut bytes = [0; BLOCK_HEADER];
-    let mut last = 0;
-    while file.read_exact_at(&mut bytes, at).is_ok()
-        && let Some(header) = BlockHeader::decode(&bytes)
-        && Instant::now() < deadline
-    {
-        last = last.max(header.stream);
-        at = at.saturating_add(BLOCK_HEADER as u64 + u64::from(header.stored_len));
-    }
-    usize::from(last) + 1
+    let in_time = Headers::new(file).take_while(|_| Instant::now() < deadline);
+    in_time.map(|(_, header)| usize::from(header.stream) + 1).max().unwrap_or(1)
 }
 
 /// Where the last state is saved that has nothing later than `until` in it, if there is any.
-///
-/// # Errors
-/// When reading fails.
-pub fn last_state(file: &File, until: u64) -> io::Result<Option<u64>> {
-    let len = file.metadata()?.len();
-    let mut at = FILE_HEADER as u64;
-    let mut bytes = [0; BLOCK_HEADER];
+#[must_use]
+pub fn last_state(file: &File, until: u64) -> Option<u64> {
     let (mut begun, mut found) = (None, None);
-    while at.saturating_add(BLOCK_HEADER as u64) <= len {
-        file.read_exact_at(&mut bytes, at)?;
-        let Some(header) = BlockHeader::decode(&bytes) else {
-            break;
-        };
-        let next = at.saturating_add(BLOCK_HEADER as u64 + u64::from(header.stored_len));
+    for (at, header) in Headers::new(file) {
         if header.holds == holds::FRAMES {
             begun = None;
-        } else if header.first_ts > until || next > len {
+        } else if header.first_ts > until {
             break;
         } else {
             begun = begun.or(Some(at));
@@ -72,27 +78,16 @@ pub fn last_state(file: &File, until: u64) -> io::Result<Option<u64>> {
                 found = begun.take();
             }
         }
-        at = next;
     }
-    Ok(found)
+    found
 }
 
 /// The earliest and the latest time that block headers claim, up to the first that does not check, or for as
 /// long as there is time. Contents are not looked at, so less than that may turn out to be readable.
 #[must_use]
 pub fn span(file: &File, deadline: Instant) -> Option<(u64, u64)> {
-    let len = file.metadata().ok()?.len();
-    let mut at = FILE_HEADER as u64;
     let mut span: Option<(u64, u64)> = None;
-    let mut bytes = [0; BLOCK_HEADER];
-    while file.read_exact_at(&mut bytes, at).is_ok() {
-        let Some(header) = BlockHeader::decode(&bytes) else {
-            break;
-        };
-        at = at.saturating_add(BLOCK_HEADER as u64 + u64::from(header.stored_len));
-        if at > len {
-            break;
-        }
+    for (_, header) in Headers::new(file) {
         if header.holds == holds::FRAMES && header.frames > 0 {
             let (first, last) = span.unwrap_or((header.first_ts, header.last_ts));
             span = Some((first.min(header.first_ts), last.max(header.last_ts)));

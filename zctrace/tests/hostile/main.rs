@@ -10,17 +10,17 @@
 #[path = "../screen/pty.rs"]
 mod pty;
 mod recording;
+#[path = "../page/mod.rs"]
+mod written;
 
-use std::cell::RefCell;
-use std::io;
 use std::process::Command;
-use std::rc::Rc;
 
 use serde_json::Value;
 use zctrace::sink::{self, JsonLines, Lines, Sink, Story, Style};
 use zctrace::{explain, text};
 
 use self::recording::Recording;
+use self::written::Page;
 
 const ZCTRACE: &str = env!("CARGO_BIN_EXE_zctrace");
 
@@ -74,21 +74,6 @@ fn report(r: &Recording, style: Style) -> Vec<u8> {
     out
 }
 
-/// Bytes that a sink has written.
-#[derive(Clone, Default)]
-struct Page(Rc<RefCell<Vec<u8>>>);
-
-impl io::Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn sunk(r: &Recording, make: fn(Page) -> Box<dyn Sink>) -> Vec<u8> {
     let page = Page::default();
     let mut sink = make(page.clone());
@@ -96,7 +81,7 @@ fn sunk(r: &Recording, make: fn(Page) -> Box<dyn Sink>) -> Vec<u8> {
         sink.fact(fact).unwrap();
     }
     sink.finish(&r.summary).unwrap();
-    page.0.take()
+    page.take()
 }
 
 fn stories(r: &Recording) -> Vec<u8> {

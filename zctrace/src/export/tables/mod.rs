@@ -10,6 +10,8 @@ pub use transfers::TRANSFERS;
 
 use super::cell::{Cell, Column, Head, Kind, Null};
 use super::origin::Origin;
+use crate::model::FileRef;
+use crate::text;
 
 /// Which table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +79,29 @@ const fn column<T>(
     of: for<'a> fn(&'a Origin, &'a T) -> Cell<'a>,
 ) -> Column<T> {
     Column { head: Head { name, kind, null, meaning }, of }
+}
+
+/// What may be about a file.
+trait OfFile {
+    fn file(&self) -> Option<&FileRef>;
+}
+
+const fn file_dev<T: OfFile>(meaning: &'static str) -> Column<T> {
+    column("file_dev", Kind::Text, Null::Unknown, meaning, |_, t| {
+        Cell::word(t.file().map(|f| text::dev(f.id.dev)))
+    })
+}
+
+const fn file_ino<T: OfFile>() -> Column<T> {
+    column("file_ino", Kind::U64, Null::Unknown, "its inode number", |_, t| {
+        Cell::number(t.file().map(|f| f.id.ino))
+    })
+}
+
+const fn file_path<T: OfFile>() -> Column<T> {
+    column("file_path", Kind::Text, Null::Unknown, "where it was found", |_, t| {
+        Cell::hostile(t.file().and_then(|f| f.path.as_deref()))
+    })
 }
 
 /// Which trace a row is of: first in every table.

@@ -1,10 +1,10 @@
 //! Changes to lent bytes, and whom they hit.
 
-use super::{column, host, trace};
+use super::{OfFile, column, file_dev, file_ino, file_path, host, trace};
 use crate::export::cell::Kind::{Ns, Text, Time, U32, U64};
 use crate::export::cell::Null::{Never, Unknown};
 use crate::export::cell::{Cell, Table};
-use crate::model::{Hit, Mutation, MutationId};
+use crate::model::{FileRef, Hit, Mutation, MutationId};
 use crate::text;
 
 /// One transfer that one mutation hit.
@@ -32,19 +32,9 @@ pub static MUTATIONS: Table<Mutation> = Table {
         }),
         column("tid", U32, Unknown, "its thread", |_, m| Cell::number(m.tid)),
         column("comm", Text, Unknown, "the thread's name", |_, m| Cell::hostile(m.pid.map(|_| &*m.comm))),
-        column(
-            "file_dev",
-            Text,
-            Unknown,
-            "device of the file; null: memory of the process that lent it",
-            |_, m| Cell::word(m.file.as_ref().map(|f| text::dev(f.id.dev))),
-        ),
-        column("file_ino", U64, Unknown, "its inode number", |_, m| {
-            Cell::number(m.file.as_ref().map(|f| f.id.ino))
-        }),
-        column("file_path", Text, Unknown, "where it was found", |_, m| {
-            Cell::hostile(m.file.as_ref().and_then(|f| f.path.as_deref()))
-        }),
+        file_dev("device of the file; null: memory of the process that lent it"),
+        file_ino(),
+        file_path(),
         column("offset", U64, Never, "first byte changed; without a file, its address", |_, m| {
             Cell::Number(m.offset)
         }),
@@ -80,3 +70,9 @@ pub static HITS: Table<OneHit> = Table {
         column("at_ns", Ns, Never, "the same, CLOCK_MONOTONIC", |_, h| Cell::ns(Some(h.at_ns))),
     ],
 };
+
+impl OfFile for Mutation {
+    fn file(&self) -> Option<&FileRef> {
+        self.file.as_ref()
+    }
+}

@@ -1,10 +1,10 @@
 //! Transfers.
 
-use super::{column, host, trace};
+use super::{OfFile, column, file_dev, file_ino, file_path, host, trace};
 use crate::export::cell::Kind::{Bool, List, Ns, Text, Time, U32, U64};
 use crate::export::cell::Null::{Never, Unknown};
 use crate::export::cell::{Cell, Table};
-use crate::model::Transfer;
+use crate::model::{FileRef, Transfer};
 use crate::text;
 
 /// Transfers: the columns are those of the JSON object, its objects `file`, `memory` and `socket` taken apart.
@@ -20,19 +20,9 @@ pub static TRANSFERS: Table<Transfer> = Table {
         column("tid", U32, Never, "its thread", |_, t| Cell::Number(t.tid.into())),
         column("comm", Text, Never, "the thread's name", |_, t| Cell::hostile(Some(&*t.comm))),
         column("cgroup", Text, Unknown, "its cgroup (v2)", |_, t| Cell::hostile(t.cgroup.as_deref())),
-        column(
-            "file_dev",
-            Text,
-            Unknown,
-            "device of the file, `major:minor`; null: memory that is no file's",
-            |_, t| Cell::word(t.file.as_ref().map(|f| text::dev(f.id.dev))),
-        ),
-        column("file_ino", U64, Unknown, "its inode number", |_, t| {
-            Cell::number(t.file.as_ref().map(|f| f.id.ino))
-        }),
-        column("file_path", Text, Unknown, "where it was found", |_, t| {
-            Cell::hostile(t.file.as_ref().and_then(|f| f.path.as_deref()))
-        }),
+        file_dev("device of the file, `major:minor`; null: memory that is no file's"),
+        file_ino(),
+        file_path(),
         column("memory_kind", Text, Unknown, "what memory an API that lends memory was given", |_, t| {
             Cell::word(t.memory.map(|m| text::memory(m.kind)))
         }),
@@ -136,3 +126,9 @@ pub static TRANSFERS: Table<Transfer> = Table {
         }),
     ],
 };
+
+impl OfFile for Transfer {
+    fn file(&self) -> Option<&FileRef> {
+        self.file.as_ref()
+    }
+}

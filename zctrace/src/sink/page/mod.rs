@@ -25,7 +25,7 @@ use crate::board::group::Kind;
 use crate::distribution::Distribution;
 use crate::engine::rules;
 use crate::html::{self, escaped};
-use crate::model::{Fact, Verdict};
+use crate::model::{Fact, TraceInfo, Verdict};
 use crate::text;
 
 const CSS: &str = include_str!("page.css");
@@ -63,10 +63,7 @@ impl Page {
     pub fn html(&self, s: &Summary, about: &About) -> String {
         let keep = self.0.borrow();
         let info = s.infos.first();
-        let clock = Clock {
-            start_ns: keep.start_ns.unwrap_or(0),
-            ahead_ns: info.map(|i| i128::from(i.start_realtime_ns) - i128::from(i.start_ns)),
-        };
+        let clock = Clock { start_ns: keep.start_ns.unwrap_or(0), ahead_ns: info.map(TraceInfo::ahead_ns) };
         let a = answer(s, &about.argument);
         let mut out = String::new();
         head(&mut out, s, about, clock);
